@@ -1,0 +1,1 @@
+"""How the book draws: one style, and figures that can be moved."""

@@ -1,0 +1,81 @@
+"""The ledger: every claim of the book with its evidence, and with the verdict of the control that must break it."""
+
+import math
+from typing import Any
+
+import xarray as xr
+
+from heldout import experiment, store
+from heldout.claims import Claim, Evidence
+from heldout.experiment import Experiment
+
+
+def judge(module: Experiment, claim: Claim, result: xr.Dataset, *, controls: bool = True) -> dict[str, Any]:
+    """One row of the ledger: the claim held against a record, and its control held against the same check.
+
+    Keys: id, says, rows, source, paper_value, value, low, high, ours, bound, verdict, expected, experiment, preset, device,
+    seconds, peak_memory; with ``controls`` also control, control_verdict, control_value, manipulation, manipulation_holds.
+    """
+    evidence = claim.check(result)
+    row: dict[str, Any] = {
+        "id": claim.id,
+        "says": claim.says,
+        "rows": list(claim.rows),
+        "source": claim.source,
+        "paper_value": claim.paper_value,
+        "value": evidence.value,
+        "low": evidence.low,
+        "high": evidence.high,
+        "ours": in_words(evidence),
+        "bound": evidence.bound,
+        "verdict": evidence.verdict,
+        "expected": claim.expected,
+        "experiment": experiment.short_name(module),
+        **{key: _plain(result.attrs[key]) for key in ("device", "seconds", "peak_memory")},
+    }
+    if controls:
+        altered = control_result(module, claim, result)
+        against, fair = claim.check(altered), claim.control.manipulation(altered)
+        row |= {
+            "control": claim.control.says,
+            "control_value": against.value,
+            "control_verdict": "still holds" if against.holds else "fails, as it must",
+            "control_holds": against.holds,
+            "manipulation": f"{in_words(fair)}, must be {fair.bound}",
+            "manipulation_holds": fair.holds,
+        }
+    return row
+
+
+def control_result(module: Experiment, claim: Claim, result: xr.Dataset) -> xr.Dataset:
+    """The record in which the claim must fail: another run, or a change of this one."""
+    if claim.control.change is not None:
+        return claim.control.change(result)
+    return store.load_or_run(module, claim.control.config)
+
+
+def rows(chapter: str | None = None, *, preset: str = "book", controls: bool = True) -> list[dict[str, Any]]:
+    """The ledger of a chapter, or of the book, at one preset. PAPER rows exist only where a record is committed."""
+    found = []
+    for name in experiment.names(chapter):
+        module = experiment.find(name)
+        config = experiment.preset(module, preset)
+        result = store.load_record(module, config) if preset == "paper" else store.load_or_run(module, config)
+        for claim in module.CLAIMS:
+            if result is None:
+                verdict = {"verdict": "not yet run", "ours": "not yet run", "bound": "", "expected": claim.expected}
+                found.append({"id": claim.id, "says": claim.says, "source": claim.source, "experiment": name} | verdict)
+            else:
+                found.append(judge(module, claim, result, controls=controls) | {"preset": preset})
+    return found
+
+
+def in_words(evidence: Evidence) -> str:
+    """Value and band as text, e.g. ``0.31 [0.28, 0.35]``."""
+    if math.isnan(evidence.low) or math.isnan(evidence.high):
+        return f"{evidence.value:.3g}"
+    return f"{evidence.value:.3g} [{evidence.low:.3g}, {evidence.high:.3g}]"
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,119 @@
+"""What a page may do with a record: show its figure, quote its numbers, and list its claims.
+
+Numbers stand in prose as ``[[name:format]]`` and come from the experiment's ``numbers(result)``, so they read the same on the
+site, in JupyterLab and in Colab, and cannot drift from the record.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from IPython.display import Markdown
+from matplotlib.axes import Axes
+
+from heldout import store
+from heldout.experiment import Experiment, short_name
+from heldout.figures import style
+from heldout.ledger import judge
+from heldout.store import load_or_run
+
+__all__ = ["Shown", "at_paper_scale", "claims_table", "cost", "load_or_run", "say", "show"]
+
+Number = float | int | str
+
+
+class Shown:
+    """A figure in a page: inline SVG with alt text and caption, and a PNG for print."""
+
+    def __init__(self, svg: str, png: bytes, caption: str) -> None:
+        self._html = f'<figure class="heldout">{svg}<figcaption>{caption}</figcaption></figure>'
+        self._png = png
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        return {"text/html": self._html, "image/png": self._png}
+
+
+def show(
+    module: Experiment,
+    result: xr.Dataset,
+    caption: str,
+    *,
+    plot: Callable[..., Axes] | None = None,
+    alt: str | None = None,
+    **options: Any,
+) -> Shown:
+    """Draw a record with its experiment's ``plot`` (or another function of that module) under the house style.
+
+    Raises:
+        ValueError: the caption names a number that the experiment does not give.
+    """
+    with style.house_style():
+        axes = (plot or module.plot)(result, **options)
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        words = fill(alt, module.numbers(result)) if alt else module.describe(result)
+        shown = Shown(style.to_svg(figure, alt=words), style.to_png(figure), _inline(fill(caption, module.numbers(result))))
+        plt.close(figure)
+    return shown
+
+
+def say(module: Experiment, result: xr.Dataset, text: str) -> Markdown:
+    """Prose whose numbers come from the record.
+
+    Raises:
+        ValueError: the text names a number that the experiment does not give.
+    """
+    return Markdown(fill(text, module.numbers(result)))
+
+
+def fill(text: str, numbers: Mapping[str, Number]) -> str:
+    """Replace every ``[[name]]`` and ``[[name:format]]`` in ``text``.
+
+    Raises:
+        ValueError: a name is not among ``numbers``.
+    """
+
+    def one(match: re.Match[str]) -> str:
+        name, form = match.group(1), match.group(2) or ""
+        if name not in numbers:
+            raise ValueError(f"[[{name}]]: must be one of {', '.join(sorted(numbers))}")
+        value = numbers[name]
+        return format(value, form or ("" if isinstance(value, str) else ",.3g" if isinstance(value, float) else ","))
+
+    return re.sub(r"\[\[(\w+)(?::([^\]]+))?\]\]", one, text)
+
+
+def _inline(text: str) -> str:
+    """A caption's light markup: ``*emphasis*`` and ``code``."""
+    text = escape(text, quote=False)
+    text = re.sub(r"\*([^*]+)\*", r"<em>\1</em>", text)
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
+
+
+def claims_table(module: Experiment, result: xr.Dataset, *, controls: bool = True) -> Markdown:
+    """The experiment's claims judged on this record: sentence, paper's value, ours, bound, verdict, and the control's verdict."""
+    head = "| claim | the paper | here | must be | verdict | in the control |\n|---|---|---|---|---|---|\n"
+    rows = []
+    for claim in module.CLAIMS:
+        row = judge(module, claim, result, controls=controls)
+        control = f"{row['control_verdict']}: {claim.control.says}" if controls else claim.control.says
+        cells = (claim.says, claim.paper_value, row["ours"], row["bound"], f"**{row['verdict']}**", control)
+        rows.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    return Markdown(head + "\n".join(rows) + f"\n\n{cost(module, result)}")
+
+
+def cost(module: Experiment, result: xr.Dataset) -> str:
+    """One line: which experiment, on what, how long, how much memory."""
+    attrs = result.attrs
+    return (
+        f"`heldout run {short_name(module)}` on {attrs['device']}, {int(attrs['threads'])} thread(s): "
+        f"{float(attrs['seconds']):.1f} s, {float(attrs['peak_memory']) / 2**30:.2f} GiB resident at the peak."
+    )
+
+
+def at_paper_scale(module: Experiment) -> xr.Dataset | None:
+    """The committed record of the PAPER preset, or None when it has not been run yet."""
+    return store.load_record(module, module.PAPER)
