@@ -78,7 +78,7 @@ def recorded(run: Run) -> Callable[..., xr.Dataset]:
             experiment=run.__module__.removeprefix("heldout."),  # type: ignore[attr-defined]  # functions have it
             config=config_json(config),
             heldout=heldout.__version__,
-            torch=torch.__version__,
+            torch=str(torch.__version__),
             device=devices.describe_device(where),
             threads=torch.get_num_threads(),
             seconds=time.perf_counter() - started,

@@ -8,7 +8,8 @@ Axes: seed, basis, feature_count (p, the number of basis functions).
 Deviations: the constant is among the basis functions; the inputs are drawn once a seed and shared by all p and bases.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from heldout.figures import style
 
 BASES = ("monomial", "legendre", "weighted_legendre")
 TARGETS = ("sine", "runge")
+TARGET_UNITS = {"units": "units of the target"}
 LONG_NAMES = {"monomial": "monomials $x^k$", "legendre": "Legendre", "weighted_legendre": "Legendre / (k+1)"}
 
 
@@ -62,13 +64,16 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     """Fit every basis and feature count on every seed.
 
     Returns:
-        test_mse, train_mse (seed, basis, feature_count), in squared units of the target, and coefficient_norm, the
-        Euclidean norm of the coefficients in the orthonormal sense of their own basis (dimensionless).
+        test_mse, train_mse (seed, basis, feature_count), in squared units of the target; coefficient_norm, the Euclidean
+        norm of the coefficients in their own basis; and, for the first seed, train_x, train_y (sample) and the fitted
+        functions fit (basis, feature_count, x) beside the truth (x).
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     x_SN, y_SN = (torch.stack(column).to(device) for column in zip(*(sample(config, s) for s in seeds), strict=True))
     test_x = torch.linspace(-1, 1, config.num_test, dtype=torch.float64, device=device)
     test_y = target(config.target, test_x)
+    drawn = slice(None, None, max(1, config.num_test // 200))
+    fit = np.empty((len(BASES), len(config.feature_counts), len(test_x[drawn])))
     shape = (len(seeds), len(BASES), len(config.feature_counts))
     test_mse, train_mse, norm = np.empty(shape), np.empty(shape), np.empty(shape)
     for b, basis in enumerate(BASES):
@@ -76,7 +81,9 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         for k, count in enumerate(config.feature_counts):
             weights_SP = minimum_norm(train_all[..., :count], y_SN, config.relative_cutoff)
             residual = (train_all[..., :count] @ weights_SP[..., None]).squeeze(-1) - y_SN
-            error = weights_SP @ test_all[:, :count].T - test_y
+            predicted = weights_SP @ test_all[:, :count].T
+            error = predicted - test_y
+            fit[b, k] = predicted[0, drawn].cpu()
             test_mse[:, b, k] = error.square().mean(-1).cpu()
             train_mse[:, b, k] = residual.square().mean(-1).cpu()
             norm[:, b, k] = weights_SP.norm(dim=-1).cpu()
@@ -88,10 +95,15 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             "test_mse": (dims, test_mse, {"long_name": "test mean squared error", **squared}),
             "train_mse": (dims, train_mse, {"long_name": "training mean squared error", **squared}),
             "coefficient_norm": (dims, norm, {"long_name": "norm of the coefficients", "units": "1"}),
+            "fit": (("basis", "feature_count", "x"), fit, {"long_name": "fitted function, first seed", **TARGET_UNITS}),
+            "truth": ("x", test_y[drawn].cpu().numpy(), {"long_name": "true function", **TARGET_UNITS}),
+            "train_x": ("sample", x_SN[0].cpu().numpy(), {"long_name": "training inputs, first seed", "units": "1"}),
+            "train_y": ("sample", y_SN[0].cpu().numpy(), {"long_name": "training targets, first seed", **TARGET_UNITS}),
         },
         {
             "seed": seeds,
             "basis": list(BASES),
+            "x": ("x", test_x[drawn].cpu().numpy(), {"long_name": "input", "units": "1"}),
             "feature_count": ("feature_count", list(config.feature_counts), {"long_name": "basis functions p", "units": "1"}),
         },
         {"num_train": config.num_train},
@@ -177,41 +189,93 @@ def describe(result: xr.Dataset) -> str:
     )
 
 
-def _fall_from_peak(result: xr.Dataset, basis: str) -> xr.DataArray:
-    """Per seed, the last error over the error at the peak."""
+def curves(result: xr.Dataset) -> dict[str, object]:
+    """Data of the page's explorable: the first seed's fitted function in every basis at every p, and its test error."""
+    first = result.isel(seed=0)
+    return {
+        "p": result.feature_count.values.tolist(),
+        "x": result.x.values.tolist(),
+        "truth": result.truth.values.tolist(),
+        "points": np.stack([result.train_x.values, result.train_y.values], axis=1).tolist(),
+        "threshold": int(result.num_train),
+        "bases": [
+            {
+                "name": LONG_NAMES[basis].replace("$x^k$", "xᵏ"),
+                "fits": result.fit.sel(basis=basis).values.tolist(),
+                "errors": first.test_mse.sel(basis=basis).values.tolist(),
+            }
+            for basis in BASES
+        ],
+    }
+
+
+def _end_over(result: xr.Dataset, basis: str, reference: str) -> xr.DataArray:
+    """Per seed, the last error over the error at the threshold, or over the lowest error before it."""
     curve = result.test_mse.sel(basis=basis)
-    return curve.isel(feature_count=-1) / curve.max("feature_count")
+    if reference == "threshold":
+        return curve.isel(feature_count=-1) / curve.sel(feature_count=result.num_train)
+    return curve.isel(feature_count=-1) / curve.where(curve.feature_count < result.num_train).min("feature_count")
 
 
-def _end_below_valley(result: xr.Dataset) -> Evidence:
-    curve = result.test_mse.sel(basis="weighted_legendre")
-    valley = curve.where(curve.feature_count < result.num_train).min("feature_count")
-    return across_seeds(curve.isel(feature_count=-1) / valley, below=1.0, share=0.8)
+def _peak_place(result: xr.Dataset) -> Evidence:
+    """Per seed, how far from p = n the Legendre error is largest, as a share of n."""
+    place = result.test_mse.sel(basis="legendre").idxmax("feature_count")
+    return across_seeds(abs(place / result.num_train - 1), below=0.07, share=0.9)
 
 
 def _interpolates(result: xr.Dataset) -> Evidence:
-    """The manipulation check: beyond the threshold the training error is still zero."""
-    beyond = result.train_mse.isel(feature_count=-1).max("basis")
-    return across_seeds(beyond, below=1e-8)
+    """The manipulation check: at the largest p every basis still fits the training points."""
+    return across_seeds(result.train_mse.isel(feature_count=-1).max("basis"), below=1e-8)
 
 
-def _monomials_relabeled(result: xr.Dataset) -> xr.Dataset:
-    """The same interpolation problems with the basis, and so the norm, exchanged for the monomials'."""
-    monomial = result.sel(basis="monomial").drop_vars("basis")
-    return xr.concat([monomial] * len(BASES), dim=xr.Variable("basis", list(BASES))).transpose(*result.test_mse.dims)
+def _exchange(basis: str) -> Callable[[xr.Dataset], xr.Dataset]:
+    """The same interpolation problems, every basis (and so every norm) exchanged for one."""
 
+    def change(result: xr.Dataset) -> xr.Dataset:
+        return result.sel(basis=[basis] * len(BASES)).assign_coords(basis=list(BASES))
+
+    return change
+
+
+_MONOMIAL_NORM = Control(
+    says="the interpolant of minimum norm in the monomials", change=_exchange("monomial"), manipulation=_interpolates
+)
 
 CLAIMS = (
     Claim(
         id="polynomials.second_descent",
-        says="With Legendre polynomials the error falls by more than a factor of 100 from its peak at p = n to the largest p.",
+        says="With Legendre polynomials the error falls at least a hundredfold from p = n to the largest p.",
         rows=("S0.6", "S2.3"),
-        source="Schaeffer et al. 2023, arXiv 2303.14151, polynomial regression figure",
-        check=lambda result: across_seeds(_fall_from_peak(result, "legendre"), below=0.01, share=0.9),
+        source="Schaeffer et al. 2023, arXiv 2303.14151, polynomial regression",
+        check=lambda result: across_seeds(_end_over(result, "legendre", "threshold"), below=0.01, share=0.9),
+        control=_MONOMIAL_NORM,
+    ),
+    Claim(
+        id="polynomials.monomials_stay",
+        says="With monomials it does not come down: at the largest p it is more than a hundred times the valley's.",
+        rows=("S0.2", "S0.6"),
+        source="this book",
+        check=lambda result: across_seeds(_end_over(result, "monomial", "valley"), above=100, share=0.9),
         control=Control(
-            says="the norm taken in the monomial basis instead",
-            change=_monomials_relabeled,
+            says="the interpolant of minimum norm in the Legendre basis",
+            change=_exchange("legendre"),
             manipulation=_interpolates,
         ),
+    ),
+    Claim(
+        id="polynomials.end_below_valley",
+        says="With smoothness weights the largest model beats the best small one in more than half of the seeds.",
+        rows=("S2.3",),
+        source="this book",
+        check=lambda result: across_seeds(_end_over(result, "weighted_legendre", "valley"), below=1, share=0.5),
+        control=_MONOMIAL_NORM,
+    ),
+    Claim(
+        id="polynomials.peak_at_n",
+        says="The Legendre error is largest where the number of functions equals the number of points.",
+        rows=("S0.6", "S0.7"),
+        source="Schaeffer et al. 2023, arXiv 2303.14151",
+        check=_peak_place,
+        control=_MONOMIAL_NORM,
     ),
 )
