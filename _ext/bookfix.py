@@ -11,7 +11,9 @@ from typing import Any
 from sphinx.application import Sphinx
 
 
-def clean_scripts(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object) -> None:
+def clean_scripts(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object
+) -> None:
     """Drop thebe's scripts and styles, and every inline script that the page already has."""
     kept: list[Any] = []
     seen: set[str] = set()
@@ -27,7 +29,9 @@ def clean_scripts(_app: Sphinx, _page: str, _template: str, context: dict[str, A
         kept.append(script)
     context["script_files"] = kept
     context["css_files"] = [
-        sheet for sheet in context.get("css_files", []) if "thebe" not in str(getattr(sheet, "filename", sheet))
+        sheet
+        for sheet in context.get("css_files", [])
+        if "thebe" not in str(getattr(sheet, "filename", sheet))
     ]
 
 

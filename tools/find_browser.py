@@ -29,7 +29,15 @@ def install_browser() -> None:
     """Install Chromium: from the system's packages when root on Debian, else playwright's own build."""
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
+        install = [
+            "apt-get",
+            "install",
+            "-y",
+            "-qq",
+            "--no-install-recommends",
+            "chromium",
+            "fonts-dejavu-core",
+        ]
         if (
             subprocess.run(["apt-get", "update", "-qq"], check=False).returncode == 0
             and subprocess.run(install, env=environment, check=False).returncode == 0
