@@ -1,4 +1,4 @@
-"""Fetch the site's scripts with ``npm ci`` from package-lock.json and copy what pages load to assets/vendor/."""
+"""Fetch the site's scripts with ``npm ci`` and copy what pages load to assets/vendor/."""
 
 from __future__ import annotations
 

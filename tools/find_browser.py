@@ -12,7 +12,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_browser() -> Path | None:
-    """Return the path of a Chromium: ``HELDOUT_BROWSER``, one on the PATH, or playwright's own; None if absent."""
+    """Return a Chromium: ``HELDOUT_BROWSER``, one on the PATH, playwright's own, or None."""
     if chosen := os.environ.get("HELDOUT_BROWSER"):
         return Path(chosen)
     for name in NAMES:
