@@ -26,7 +26,8 @@ from heldout.figures import style
 BASES = ("monomial", "legendre", "weighted_legendre")
 TARGETS = ("sine", "runge")
 TARGET_UNITS = {"units": "units of the target"}
-LONG_NAMES = {"monomial": "monomials $x^k$", "legendre": "Legendre", "weighted_legendre": "Legendre / (k+1)"}
+NAMES = {"monomial": "monomials", "legendre": "Legendre", "weighted_legendre": "Legendre / (k + 1)"}
+COLORS = (style.VERMILION, style.BLUE, style.GREEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +154,8 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Test error against the number of basis functions, one line a basis, with the central 80 % of seeds as a band."""
     ax = style.axes(ax)
     x = result.feature_count.values
-    for basis, color in zip(BASES, (style.VERMILION, style.BLUE, style.GREEN), strict=True):
-        style.band(ax, x, result.test_mse.sel(basis=basis).values, color=color, label=LONG_NAMES[basis])
+    for basis, color in zip(BASES, COLORS, strict=True):
+        style.band(ax, x, result.test_mse.sel(basis=basis).values, color=color, label=NAMES[basis])
     style.mark_threshold(ax, int(result.num_train), "p = n")
     ax.set(xscale="log", yscale="log", xlabel="basis functions p (log scale)", ylabel="test mean squared error (log scale)")
     ax.legend(loc="upper left")
@@ -189,24 +190,16 @@ def describe(result: xr.Dataset) -> str:
     )
 
 
-def curves(result: xr.Dataset) -> dict[str, object]:
-    """Data of the page's explorable: the first seed's fitted function in every basis at every p, and its test error."""
-    first = result.isel(seed=0)
-    return {
-        "p": result.feature_count.values.tolist(),
-        "x": result.x.values.tolist(),
-        "truth": result.truth.values.tolist(),
-        "points": np.stack([result.train_x.values, result.train_y.values], axis=1).tolist(),
-        "threshold": int(result.num_train),
-        "bases": [
-            {
-                "name": LONG_NAMES[basis].replace("$x^k$", "xᵏ"),
-                "fits": result.fit.sel(basis=basis).values.tolist(),
-                "errors": first.test_mse.sel(basis=basis).values.tolist(),
-            }
-            for basis in BASES
-        ],
-    }
+def plot_norm(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Norm of the coefficients against the number of basis functions."""
+    ax = style.axes(ax)
+    for basis, color in zip(BASES, COLORS, strict=True):
+        values = result.coefficient_norm.sel(basis=basis).values
+        style.band(ax, result.feature_count.values, values, color=color, label=NAMES[basis])
+    style.mark_threshold(ax, int(result.num_train), "p = n")
+    ax.set(xscale="log", yscale="log", xlabel="basis functions p (log scale)", ylabel="norm of coefficients (log scale)")
+    ax.legend(loc="upper left")
+    return ax
 
 
 def _end_over(result: xr.Dataset, basis: str, reference: str) -> xr.DataArray:
