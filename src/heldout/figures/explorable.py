@@ -1,0 +1,192 @@
+"""Explorables: one JavaScript module and one record, shown on the static site, in a live kernel, and as a picture in print.
+
+Every number in ``data`` comes from a record. Arrays may be NumPy, xarray or lists; NaN and infinity become gaps. Common parts:
+
+* an axis is ``{label, scale?: "linear" | "log", range?: [low, high], values?: increasing grid, symbol?: short name, format?}``;
+* a format is Python-like: ``","`` (integer), ``".2f"``, ``".3g"``, ``".1e"``, ``".0%"``; templates hold ``{name}`` or ``{name:.2f}``;
+* a color is an index 0..6 into the palette, by default the position in the list; ``dash: True`` draws a dashed line.
+
+**frames** ``{x: axis with values, y: axis, controls, series, sentence, lookups?, markers?}``
+
+* ``controls``: ``[{name, label, values, initial?, unit?, format?}]``: numbers give a range, words a list to select from.
+* ``series``: ``[{name, values, by?: [control names], low?, high?, color?, dash?, points?}]``; ``values`` is nested over the controls
+  in ``by``, in that order, then over x. The y range is fixed over all frames unless ``y.free`` is true.
+* ``lookups``: ``{name: {series, stat, x? | control?, format?} | {values, by?, format?}}``, the numbers the sentence may quote; ``stat``
+  is ``min``, ``max``, ``argmin``, ``argmax`` (the x of it), ``first``, ``last`` or ``at`` (nearest to ``x`` or to a control's value).
+* ``markers``: ``[{label, axis?: "x" | "y", value | control | values with by}]``; a ``control`` marker is the cursor.
+* ``sentence``: template over the controls and lookups, read to screen readers at every change.
+
+**predict** ``{x: axis with values, y: axis with range, anchors, truth: {name, values, low?, high?}, prompt, known?, markers?, start?}``:
+the reader draws y at the 3 to 10 ``anchors`` (x values); committing reveals ``truth`` and scores the distance at the anchors, in log10
+units on a log axis. ``known`` are curves shown from the start (``[{name, values, color?}]``), ``start`` the initial height.
+
+**choice** ``{question, options: [{label, feedback, correct?}], closing?, reveal?}``: ``reveal`` is the id of a hidden element.
+
+**opening** ``{x: axis with values, y: axis, curves: [{name, values, training_loss}], points: {x, y}, probe?, zero?, sentence?}``: ``probe`` is
+the initial x, a training loss below ``zero`` (default 1e-9) is shown as 0; ``sentence`` may use ``{losses}``, ``{x}``, ``{spread}``, ``{shown}``.
+
+**scrub** ``{x: axis with values, y: axis with range, capacity: axis with values (+ name, initial?, unit?), error: axis, bases: [{name, fits,
+test_error, train_error?}], points: {x, y}, target?, markers?: [{label, value}] on capacity, sentence?}``: ``fits`` has shape
+(capacity, x); ``sentence`` may use ``{capacity}``, ``{basis}``, ``{test_error}``, ``{train_error}``.
+
+**gaussian_risk** ``{samples: {min, max, initial}, features: {...}, noise: {...}, spectrum?: "even" | "decaying", p?, range?}``: the risk
+of Belkin, Hsu and Xu (arXiv 1903.07571, Theorem 1), computed in the browser; ``noise`` is a standard deviation.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from html import escape
+from importlib import resources
+from typing import Any
+
+import anywidget
+import matplotlib.pyplot as plt
+import traitlets
+from matplotlib.figure import Figure
+
+from heldout.figures.explorable_schema import CHECKS, Data, checked
+
+MODULES = tuple(CHECKS)
+_IMPORT = re.compile(r'^import\s*\{([^}]*)\}\s*from\s*"\./([\w-]+)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:const|let|function|class) (\w+))", re.MULTILINE)
+
+
+def _text(name: str) -> str:
+    return (resources.files("heldout.figures") / name).read_text(encoding="utf-8")
+
+
+def _inline(name: str, done: list[str]) -> str:
+    text = _text(f"{name}.js")
+    parts = []
+    for names, helper in _IMPORT.findall(text):
+        offered = set(_EXPORT.findall(_text(f"{helper}.js")))
+        missing = {each.strip() for each in names.split(",") if each.strip()} - offered
+        if missing:
+            raise ValueError(f"{name}.js imports {sorted(missing)!r} from {helper}.js; allowed: {sorted(offered)!r}")
+        if helper not in done:
+            done.append(helper)
+            parts.append(_EXPORT.sub("", _inline(helper, done)))
+    return "\n".join([*parts, _IMPORT.sub("", text)])
+
+
+def bundle(module: str) -> str:
+    """Return the text of one JavaScript module with its helpers inlined, so that it imports nothing.
+
+    Raises:
+        ValueError: if the module is unknown or imports a name its helper does not export.
+    """
+    if module not in MODULES:
+        raise ValueError(f"module is {module!r}; allowed: {MODULES!r}")
+    return _inline(module, [])
+
+
+def _script(value: object) -> str:
+    """Return JSON that is safe inside a script element."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+class ExplorableWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no type information
+    """The live form: `controls` set by the reader, `data` recomputed in Python, `revision` counting the recomputations."""
+
+    _esm = traitlets.Unicode("").tag(sync=True)
+    _css = traitlets.Unicode("").tag(sync=True)
+    data = traitlets.Dict().tag(sync=True)
+    controls = traitlets.Dict().tag(sync=True)
+    title = traitlets.Unicode("").tag(sync=True)
+    alt = traitlets.Unicode("").tag(sync=True)
+    caption = traitlets.Unicode("").tag(sync=True)
+    live = traitlets.Bool(False).tag(sync=True)
+    revision = traitlets.Int(0).tag(sync=True)
+    error = traitlets.Unicode("").tag(sync=True)
+
+
+class Explorable:
+    """An interactive figure from one module and one record; display it as the last value of a cell.
+
+    Args:
+        module: one of `MODULES`.
+        data: the module's data (schemas above).
+        title: visible heading and accessible name.
+        alt: what a sighted reader would conclude, in one or two sentences, for screen readers and pages without JavaScript.
+        caption: plain text below the figure.
+        fallback: draws the Matplotlib figure that stands in for this one in print; called only for the static site.
+        recompute: in a live kernel, maps the controls' values to new data of the same schema.
+
+    Raises:
+        ValueError: if `title` or `alt` is empty or the data do not fit the module's schema.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        *,
+        data: Mapping[str, Any],
+        title: str,
+        alt: str,
+        caption: str = "",
+        fallback: Callable[[], Figure] | None = None,
+        recompute: Callable[[Data], Mapping[str, Any]] | None = None,
+    ) -> None:
+        for name, value in (("title", title), ("alt", alt)):
+            if not value.strip():
+                raise ValueError(f"{name} is {value!r}; it must say something")
+        self.module, self.title, self.alt, self.caption = module, title, alt, caption
+        self.data = checked(module, data)
+        self._fallback, self._recompute = fallback, recompute
+
+    def html(self) -> str:
+        """Return the figure as one self-contained HTML element that needs no kernel and no network."""
+        state = {"data": self.data, "title": self.title, "alt": self.alt, "caption": self.caption}
+        state |= {"controls": {}, "live": False}
+        payload = _script(state)
+        identity = hashlib.sha256(f"{self.module}{payload}".encode()).hexdigest()[:12]
+        program = _text("boot.js").replace("__ID__", identity).replace("__ESM__", _script(bundle(self.module)))
+        plain = "".join(f"<p>{escape(part)}</p>" for part in (self.title, self.alt, self.caption) if part)
+        return (
+            f'<figure class="heldout-explorable tex2jax_ignore mathjax_ignore" data-heldout="{identity}" '
+            f'aria-label="{escape(self.title)}"><style>{_text("explorable.css")}</style>'
+            f'<div class="hx-root"><noscript>{plain}</noscript></div>'
+            f'<script type="application/json">{payload}</script><script type="module">{program}</script></figure>'
+        )
+
+    @cached_property
+    def widget(self) -> ExplorableWidget:
+        """The live widget; created on first use, because a page that holds a widget loads its manager."""
+        widget = ExplorableWidget(
+            data=self.data, title=self.title, alt=self.alt, caption=self.caption, live=self._recompute is not None
+        )
+        widget.set_trait("_esm", bundle(self.module))
+        widget.set_trait("_css", _text("explorable.css"))
+        if self._recompute is not None:
+            widget.observe(self._update, names="controls")
+        return widget
+
+    def _update(self, change: Mapping[str, Any]) -> None:
+        if self._recompute is None:
+            return
+        try:
+            self.widget.data = checked(self.module, self._recompute(dict(change["new"])))
+            self.widget.error = ""
+        except Exception as problem:
+            self.widget.error = f"The recomputation failed: {problem}"
+            raise
+        finally:
+            # The page waits for this number, since equal data would send no message.
+            self.widget.revision += 1
+
+    def _repr_mimebundle_(self, **options: object) -> Any:
+        if os.environ.get("HELDOUT_SITE") != "1":
+            return self.widget._repr_mimebundle_(**options)
+        forms = {"text/html": self.html(), "text/plain": f"{self.title}. {self.alt}"}
+        if self._fallback is not None:
+            figure, picture = self._fallback(), io.BytesIO()
+            figure.savefig(picture, format="png", dpi=150, facecolor="white", metadata={"Software": None})
+            plt.close(figure)
+            forms["image/png"] = base64.b64encode(picture.getvalue()).decode("ascii")
+        return forms

@@ -1,0 +1,239 @@
+"""Encoding and checking of the data an explorable draws; the schemas are documented in :mod:`heldout.figures.explorable`."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Data = dict[str, Any]
+SIGNIFICANT_DIGITS = 6
+STATISTICS = ("min", "max", "argmin", "argmax", "first", "last", "at")
+
+
+def encode(value: object) -> Any:
+    """Return ``value`` as plain JSON types: arrays become lists, floats keep 6 significant digits, NaN and inf become null.
+
+    Raises:
+        ValueError: for a value JSON cannot hold.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): encode(part) for key, part in value.items()}
+    if hasattr(value, "__array__"):
+        return encode(np.asarray(value).tolist())
+    if isinstance(value, Iterable):
+        return [encode(part) for part in value]
+    raise ValueError(f"data holds {value!r}; allowed are numbers, strings, lists, arrays and mappings")
+
+
+def _need(where: str, part: object, *keys: str) -> Data:
+    if not isinstance(part, dict):
+        raise ValueError(f"{where} is {part!r}; it must be a mapping with the keys {', '.join(keys)}")
+    for key in keys:
+        if key not in part:
+            raise ValueError(f"{where} lacks {key!r}; it needs {', '.join(keys)}, got {', '.join(part) or 'nothing'}")
+    return part
+
+
+def _items(where: str, part: object) -> list[Any]:
+    if not isinstance(part, list) or not part:
+        raise ValueError(f"{where} is {part!r}; it must be a non-empty list")
+    return part
+
+
+def _nested(where: str, values: object, shape: Sequence[int]) -> None:
+    if not shape:
+        if isinstance(values, bool) or not (values is None or isinstance(values, int | float)):
+            raise ValueError(f"{where} holds {values!r}; allowed are numbers and null")
+        return
+    if not isinstance(values, list) or len(values) != shape[0]:
+        got = len(values) if isinstance(values, list) else repr(values)
+        raise ValueError(f"{where} has length {got}; it must have length {shape[0]} (shape {tuple(shape)})")
+    for part in values:
+        _nested(where, part, shape[1:])
+
+
+def _axis(where: str, part: object, *, values: bool = False, span: bool = False) -> Data:
+    axis = _need(where, part, "label", *(["values"] if values else []), *(["range"] if span else []))
+    log = axis.get("scale", "linear") == "log"
+    if axis.get("scale", "linear") not in ("linear", "log"):
+        raise ValueError(f"{where}.scale is {axis['scale']!r}; allowed: 'linear', 'log'")
+    for key in ("values", "range"):
+        if axis.get(key) is None:
+            continue
+        grid = _items(f"{where}.{key}", axis[key])
+        _nested(f"{where}.{key}", grid, (2 if key == "range" else len(grid),))
+        if any(v is None for v in grid) or any(b <= a for a, b in zip(grid, grid[1:], strict=False)):
+            raise ValueError(f"{where}.{key} is {grid!r}; it must be finite and strictly increasing")
+        if log and grid[0] <= 0:
+            raise ValueError(f"{where}.{key} starts at {grid[0]!r}; on a log scale it must be positive")
+    return axis
+
+
+def _points(where: str, part: object) -> None:
+    points = _need(where, part, "x", "y")
+    _nested(f"{where}.x", points["x"], (len(_items(f"{where}.x", points["x"])),))
+    _nested(f"{where}.y", points["y"], (len(points["x"]),))
+
+
+def _controls(data: Data) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    if not isinstance(data["controls"], list):
+        raise ValueError(f"controls is {data['controls']!r}; it must be a list (empty for a chart without controls)")
+    for spec in data["controls"]:
+        control = _need("controls[]", spec, "name", "label", "values")
+        values = _items(f"control {control['name']!r} values", control["values"])
+        if control.get("initial", values[0]) not in values:
+            raise ValueError(f"control {control['name']!r} starts at {control['initial']!r}; allowed: {values!r}")
+        sizes[control["name"]] = len(values)
+    return sizes
+
+
+def _shape(where: str, part: Data, sizes: dict[str, int]) -> list[int]:
+    unknown = [name for name in part.get("by", []) if name not in sizes]
+    if unknown:
+        raise ValueError(f"{where}.by names {unknown!r}; allowed: {sorted(sizes)!r}")
+    return [sizes[name] for name in part.get("by", [])]
+
+
+def _placeholders(where: str, text: object, known: Iterable[str]) -> None:
+    if not isinstance(text, str):
+        raise ValueError(f"{where} is {text!r}; it must be a string")
+    for name in re.findall(r"\{(\w+)(?::[^}]+)?\}", text):
+        if name not in set(known):
+            raise ValueError(f"{where} uses {{{name}}}; allowed: {sorted(set(known))!r}")
+
+
+def _lookup(name: str, part: object, sizes: dict[str, int], series: list[str]) -> None:
+    where = f"lookups.{name}"
+    lookup = _need(where, part)
+    if "values" in lookup:
+        shape = _shape(where, lookup, sizes)
+        if shape:
+            _nested(f"{where}.values", lookup["values"], shape)
+        return
+    _need(where, lookup, "series", "stat")
+    if lookup["series"] not in series:
+        raise ValueError(f"{where}.series is {lookup['series']!r}; allowed: {series!r}")
+    if lookup["stat"] not in STATISTICS:
+        raise ValueError(f"{where}.stat is {lookup['stat']!r}; allowed: {STATISTICS!r}")
+    if lookup["stat"] == "at" and not ("x" in lookup or lookup.get("control") in sizes):
+        raise ValueError(f"{where} with stat 'at' needs 'x' or a 'control' out of {sorted(sizes)!r}")
+
+
+def _check_frames(data: Data) -> None:
+    _need("data", data, "x", "y", "controls", "series", "sentence")
+    grid = _axis("x", data["x"], values=True)["values"]
+    _axis("y", data["y"])
+    sizes = _controls(data)
+    names = []
+    for part in _items("series", data["series"]):
+        series = _need("series[]", part, "name", "values")
+        names.append(series["name"])
+        shape = [*_shape(f"series {series['name']!r}", series, sizes), len(grid)]
+        for key in ("values", "low", "high"):
+            if key in series:
+                _nested(f"series {series['name']!r} {key}", series[key], shape)
+    for name, lookup in data.get("lookups", {}).items():
+        _lookup(name, lookup, sizes, names)
+    known = [*sizes, *data.get("lookups", {})]
+    _placeholders("sentence", data["sentence"], known)
+    for marker in data.get("markers", []):
+        _placeholders("marker label", _need("markers[]", marker, "label")["label"], known)
+        if "values" in marker:
+            _nested("marker values", marker["values"], _shape("marker", marker, sizes))
+        elif "value" not in marker and marker.get("control") not in sizes:
+            raise ValueError(
+                f"marker {marker['label']!r} needs 'value', 'values' with 'by', or a 'control' out of {sorted(sizes)!r}"
+            )
+
+
+def _check_predict(data: Data) -> None:
+    _need("data", data, "x", "y", "anchors", "truth", "prompt")
+    x = _axis("x", data["x"], values=True)
+    _axis("y", data["y"], span=True)
+    anchors = _axis("anchors", {"label": "anchors", "scale": x.get("scale", "linear"), "values": data["anchors"]})[
+        "values"
+    ]
+    if not 3 <= len(anchors) <= 10 or anchors[0] < x["values"][0] or anchors[-1] > x["values"][-1]:
+        raise ValueError(f"anchors is {anchors!r}; it must hold 3 to 10 places within x.values")
+    _need("truth", data["truth"], "name", "values")
+    for where, curve in [("truth", data["truth"]), *(("known[]", part) for part in data.get("known", []))]:
+        for key in ("values", "low", "high"):
+            if key in _need(where, curve, "name", "values"):
+                _nested(f"{where}.{key}", curve[key], (len(x["values"]),))
+
+
+def _check_choice(data: Data) -> None:
+    _need("data", data, "question", "options")
+    right = [
+        _need("options[]", part, "label", "feedback").get("correct", False)
+        for part in _items("options", data["options"])
+    ]
+    if not any(right) or len(right) < 2:
+        raise ValueError(f"options.correct is {right!r}; there must be at least two options and one of them true")
+
+
+def _check_opening(data: Data) -> None:
+    _need("data", data, "x", "y", "curves", "points")
+    grid = _axis("x", data["x"], values=True)["values"]
+    _axis("y", data["y"])
+    for part in _items("curves", data["curves"]):
+        curve = _need("curves[]", part, "name", "values", "training_loss")
+        _nested(f"curve {curve['name']!r}", curve["values"], (len(grid),))
+        _nested(f"curve {curve['name']!r} training_loss", curve["training_loss"], ())
+    _points("points", data["points"])
+
+
+def _check_scrub(data: Data) -> None:
+    _need("data", data, "x", "y", "capacity", "error", "bases", "points")
+    grid = _axis("x", data["x"], values=True)["values"]
+    _axis("y", data["y"], span=True)
+    _axis("error", data["error"])
+    sizes = _axis("capacity", data["capacity"], values=True)["values"]
+    for part in _items("bases", data["bases"]):
+        basis = _need("bases[]", part, "name", "fits", "test_error")
+        _nested(f"basis {basis['name']!r} fits", basis["fits"], (len(sizes), len(grid)))
+        for key in ("test_error", "train_error"):
+            if key in basis:
+                _nested(f"basis {basis['name']!r} {key}", basis[key], (len(sizes),))
+    if "target" in data:
+        _nested("target", data["target"], (len(grid),))
+    _points("points", data["points"])
+
+
+def _check_gaussian_risk(data: Data) -> None:
+    for name in ("samples", "features", "noise"):
+        part = _need(name, _need("data", data, name)[name], "min", "max", "initial")
+        if not part["min"] <= part["initial"] <= part["max"]:
+            raise ValueError(f"{name}.initial is {part['initial']!r}; allowed: {part['min']!r} to {part['max']!r}")
+    if data.get("spectrum", "even") not in ("even", "decaying"):
+        raise ValueError(f"spectrum is {data['spectrum']!r}; allowed: 'even', 'decaying'")
+
+
+CHECKS: dict[str, Callable[[Data], None]] = {
+    "frames": _check_frames,
+    "predict": _check_predict,
+    "choice": _check_choice,
+    "opening": _check_opening,
+    "scrub": _check_scrub,
+    "gaussian_risk": _check_gaussian_risk,
+}
+
+
+def checked(module: str, data: Mapping[str, Any]) -> Data:
+    """Return ``data`` encoded for JSON, after checking it against the schema of ``module``.
+
+    Raises:
+        ValueError: if the module is unknown, a key is missing, or lengths, scales, names or placeholders do not fit.
+    """
+    if module not in CHECKS:
+        raise ValueError(f"module is {module!r}; allowed: {sorted(CHECKS)!r}")
+    encoded: Data = encode(data)
+    CHECKS[module](encoded)
+    return encoded
