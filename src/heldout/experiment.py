@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 import xarray as xr
 from matplotlib.axes import Axes
@@ -42,19 +43,29 @@ class Experiment(Protocol):
     PAPER: Any
     CLAIMS: tuple[Claim, ...]
 
-    def run(self, config: Any, *, device: str = "auto", progress: Progress | None = None) -> xr.Dataset: ...
+    def run(self, config: Any, *, device: str = "auto", progress: Progress | None = None) -> xr.Dataset:
+        """Compute the result; pure."""
+        ...
 
-    def plot(self, result: xr.Dataset, ax: Axes | None = None) -> Axes: ...
+    def plot(self, result: xr.Dataset, ax: Axes | None = None) -> Axes:
+        """Draw a result."""
+        ...
 
-    def describe(self, result: xr.Dataset) -> str: ...
+    def describe(self, result: xr.Dataset) -> str:
+        """Say what the figure shows."""
+        ...
 
-    def numbers(self, result: xr.Dataset) -> dict[str, float | int | str]: ...
+    def numbers(self, result: xr.Dataset) -> dict[str, float | int | str]:
+        """Give the numbers that prose may quote."""
+        ...
 
 
 class Run(Protocol):
     """A run before it is stamped: it receives a device that exists and a progress callback that is never None."""
 
-    def __call__(self, config: Any, *, device: torch.device, progress: Progress) -> xr.Dataset: ...
+    def __call__(self, config: Any, *, device: torch.device, progress: Progress) -> xr.Dataset:
+        """Compute the result."""
+        ...
 
 
 def silent(done: int, total: int) -> None:
@@ -75,7 +86,7 @@ def recorded(run: Run) -> Callable[..., xr.Dataset]:
         with devices.peak_memory(where) as peak:
             result = run(config, device=where, progress=progress or silent)
         result.attrs.update(
-            experiment=run.__module__.removeprefix("heldout."),  # type: ignore[attr-defined]  # functions have it
+            experiment=run.__module__.removeprefix("heldout."),
             config=config_json(config),
             heldout=heldout.__version__,
             torch=str(torch.__version__),
@@ -89,6 +100,14 @@ def recorded(run: Run) -> Callable[..., xr.Dataset]:
         return result
 
     return stamped
+
+
+def variable(
+    dims: str | tuple[str, ...], values: Any, long_name: str, units: str = "1"
+) -> tuple[str | tuple[str, ...], np.ndarray, dict[str, str]]:
+    """A labeled variable or coordinate for ``xr.Dataset``; ``values`` may be a list, an array or a tensor on any device."""
+    array = values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    return dims, array, {"long_name": long_name, "units": units}
 
 
 def config_json(config: Any) -> str:

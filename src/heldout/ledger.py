@@ -9,6 +9,8 @@ from heldout import experiment, store
 from heldout.claims import Claim, Evidence
 from heldout.experiment import Experiment
 
+NOT_YET_RUN = "not yet run"
+
 
 def judge(module: Experiment, claim: Claim, result: xr.Dataset, *, controls: bool = True) -> dict[str, Any]:
     """One row of the ledger: the claim held against a record, and its control held against the same check.
@@ -63,11 +65,19 @@ def rows(chapter: str | None = None, *, preset: str = "book", controls: bool = T
         result = store.load_record(module, config) if preset == "paper" else store.load_or_run(module, config)
         for claim in module.CLAIMS:
             if result is None:
-                verdict = {"verdict": "not yet run", "ours": "not yet run", "bound": "", "expected": claim.expected}
+                verdict = {"verdict": NOT_YET_RUN, "ours": NOT_YET_RUN, "bound": "", "expected": claim.expected}
                 found.append({"id": claim.id, "says": claim.says, "source": claim.source, "experiment": name} | verdict)
             else:
                 found.append(judge(module, claim, result, controls=controls) | {"preset": preset})
     return found
+
+
+def changed(row: dict[str, Any]) -> bool:
+    """Whether a row's verdict is not the agreed one, or its control does not break the claim, or is not a fair control."""
+    if row["verdict"] == NOT_YET_RUN:
+        return False
+    broken = row["expected"] == "reproduced" and (row["control_holds"] or not row["manipulation_holds"])
+    return row["verdict"] != row["expected"] or broken
 
 
 def in_words(evidence: Evidence) -> str:

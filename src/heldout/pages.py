@@ -11,7 +11,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import xarray as xr
-from IPython.display import Markdown
 from matplotlib.axes import Axes
 
 from heldout import store
@@ -25,6 +24,19 @@ __all__ = ["Shown", "at_paper_scale", "claims_table", "cost", "load_or_run", "sa
 Number = float | int | str
 
 
+class Prose:
+    """Markdown with its numbers filled in, rendered by the notebook or the site."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def _repr_markdown_(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
 class Shown:
     """A figure in a page: inline SVG with alt text and caption, and a PNG for print."""
 
@@ -32,7 +44,7 @@ class Shown:
         self._html = f'<figure class="heldout">{svg}<figcaption>{caption}</figcaption></figure>'
         self._png = png
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         return {"text/html": self._html, "image/png": self._png}
 
 
@@ -55,18 +67,20 @@ def show(
         figure = axes.get_figure(root=True)
         assert figure is not None
         words = fill(alt, module.numbers(result)) if alt else module.describe(result)
-        shown = Shown(style.to_svg(figure, alt=words), style.to_png(figure), _inline(fill(caption, module.numbers(result))))
+        shown = Shown(
+            style.to_svg(figure, alt=words), style.to_png(figure), _inline(fill(caption, module.numbers(result)))
+        )
         plt.close(figure)
     return shown
 
 
-def say(module: Experiment, result: xr.Dataset, text: str) -> Markdown:
+def say(module: Experiment, result: xr.Dataset, text: str) -> Prose:
     """Prose whose numbers come from the record.
 
     Raises:
         ValueError: the text names a number that the experiment does not give.
     """
-    return Markdown(fill(text, module.numbers(result)))
+    return Prose(fill(text, module.numbers(result)))
 
 
 def fill(text: str, numbers: Mapping[str, Number]) -> str:
@@ -93,7 +107,7 @@ def _inline(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 
 
-def claims_table(module: Experiment, result: xr.Dataset, *, controls: bool = True) -> Markdown:
+def claims_table(module: Experiment, result: xr.Dataset, *, controls: bool = True) -> Prose:
     """The experiment's claims judged on this record: sentence, paper's value, ours, bound, verdict, and the control's verdict."""
     head = "| claim | the paper | here | must be | verdict | in the control |\n|---|---|---|---|---|---|\n"
     rows = []
@@ -102,7 +116,7 @@ def claims_table(module: Experiment, result: xr.Dataset, *, controls: bool = Tru
         control = f"{row['control_verdict']}: {claim.control.says}" if controls else claim.control.says
         cells = (claim.says, claim.paper_value, row["ours"], row["bound"], f"**{row['verdict']}**", control)
         rows.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
-    return Markdown(head + "\n".join(rows) + f"\n\n{cost(module, result)}")
+    return Prose(head + "\n".join(rows) + f"\n\n{cost(module, result)}")
 
 
 def cost(module: Experiment, result: xr.Dataset) -> str:

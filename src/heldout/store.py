@@ -133,7 +133,7 @@ def source_digest(name: str) -> str:
         if path is None or current in seen:
             continue
         seen[current] = path.read_bytes()
-        waiting.extend(_imports(path, path.stat().st_mtime_ns))
+        waiting.extend(_imports(seen[current]))
     text = b"".join(key.encode() + b"\0" + seen[key] + b"\0" for key in sorted(seen))
     return hashlib.sha256(text).hexdigest()
 
@@ -147,10 +147,10 @@ def _source_path(name: str) -> Path | None:
 
 
 @functools.lru_cache(maxsize=512)
-def _imports(path: Path, modified: int) -> tuple[str, ...]:
-    """Names of heldout modules that a file imports; ``modified`` keeps the cache honest when the file is edited."""
+def _imports(source: bytes) -> tuple[str, ...]:
+    """Names of the heldout modules that a source imports."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -170,7 +170,7 @@ def save_keyed(result: xr.Dataset, directory: Path, key: str) -> Path:
     temporary = _write_temporary(result, directory)
     try:
         path = directory / f"{key}-{_sha256(temporary)}{SUFFIX}"
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -184,7 +184,7 @@ def save(result: xr.Dataset, path: Path) -> Path:
     """
     temporary = _write_temporary(result, path.parent)
     try:
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -196,7 +196,9 @@ def _write_temporary(result: xr.Dataset, directory: Path) -> Path:
     os.close(handle)
     temporary = Path(name)
     try:
-        encoding = {n: {"zlib": True, "complevel": 4} for n, v in result.variables.items() if v.ndim and v.dtype.kind in "fiu"}
+        encoding = {
+            n: {"zlib": True, "complevel": 4} for n, v in result.variables.items() if v.ndim and v.dtype.kind in "fiu"
+        }
         # In memory first: an HDF5 library that meets a full disk half-way can take the process down with it.
         temporary.write_bytes(bytes(result.to_netcdf(engine="h5netcdf", encoding=encoding)))
         with temporary.open("rb") as file:
@@ -218,8 +220,10 @@ def _read_cached(directory: Path, key: str) -> xr.Dataset | None:
         if path.stem.rpartition("-")[2] == _sha256(path):
             return read(path)
         aside = path.with_suffix(".damaged")
-        os.replace(path, aside)
-        warnings.warn(f"{path.name} was damaged; set aside as {aside.name} and computed again", StoreWarning, stacklevel=3)
+        path.replace(aside)
+        warnings.warn(
+            f"{path.name} was damaged; set aside as {aside.name} and computed again", StoreWarning, stacklevel=3
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""The U-shaped curve and what comes after it, in four polynomial bases.
+"""The U-shaped curve and what comes after it, in three polynomial bases.
 
 Least squares on the first ``p`` basis functions, n samples in [-1, 1]; for p > n the interpolant of minimum norm in that basis.
 The same function space and the same zero training error, but the norm that selects the interpolant depends on the basis, and
@@ -20,12 +20,11 @@ from torch import Tensor
 
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.devices import generator
-from heldout.experiment import Progress, recorded, require
+from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 
 BASES = ("monomial", "legendre", "weighted_legendre")
 TARGETS = ("sine", "runge")
-TARGET_UNITS = {"units": "units of the target"}
 NAMES = {"monomial": "monomials", "legendre": "Legendre", "weighted_legendre": "Legendre / (k + 1)"}
 COLORS = (style.VERMILION, style.BLUE, style.GREEN)
 
@@ -35,7 +34,30 @@ class Config:
     """Sizes and noise of the polynomial sweep."""
 
     num_train: int = 15
-    feature_counts: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12, 13, 14, 15, 16, 17, 18, 20, 24, 30, 40, 60, 100, 200)
+    feature_counts: tuple[int, ...] = (
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        8,
+        10,
+        12,
+        13,
+        14,
+        15,
+        16,
+        17,
+        18,
+        20,
+        24,
+        30,
+        40,
+        60,
+        100,
+        200,
+    )
     target: str = "runge"
     noise_std: float = 0.05  # standard deviation of the training targets' noise, in units of the target
     num_test: int = 500
@@ -89,23 +111,22 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             train_mse[:, b, k] = residual.square().mean(-1).cpu()
             norm[:, b, k] = weights_SP.norm(dim=-1).cpu()
             progress(b * len(config.feature_counts) + k + 1, len(BASES) * len(config.feature_counts))
-    dims = ("seed", "basis", "feature_count")
-    squared = {"units": "squared units of the target"}
+    dims, units, squared = ("seed", "basis", "feature_count"), "units of the target", "squared units of the target"
     return xr.Dataset(
         {
-            "test_mse": (dims, test_mse, {"long_name": "test mean squared error", **squared}),
-            "train_mse": (dims, train_mse, {"long_name": "training mean squared error", **squared}),
-            "coefficient_norm": (dims, norm, {"long_name": "norm of the coefficients", "units": "1"}),
-            "fit": (("basis", "feature_count", "x"), fit, {"long_name": "fitted function, first seed", **TARGET_UNITS}),
-            "truth": ("x", test_y[drawn].cpu().numpy(), {"long_name": "true function", **TARGET_UNITS}),
-            "train_x": ("sample", x_SN[0].cpu().numpy(), {"long_name": "training inputs, first seed", "units": "1"}),
-            "train_y": ("sample", y_SN[0].cpu().numpy(), {"long_name": "training targets, first seed", **TARGET_UNITS}),
+            "test_mse": variable(dims, test_mse, "test mean squared error", squared),
+            "train_mse": variable(dims, train_mse, "training mean squared error", squared),
+            "coefficient_norm": variable(dims, norm, "norm of the coefficients"),
+            "fit": variable(dims[1:] + ("x",), fit, "fitted function, first seed", units),
+            "truth": variable("x", test_y[drawn], "true function", units),
+            "train_x": variable("sample", x_SN[0], "training inputs, first seed"),
+            "train_y": variable("sample", y_SN[0], "training targets, first seed", units),
         },
         {
             "seed": seeds,
             "basis": list(BASES),
-            "x": ("x", test_x[drawn].cpu().numpy(), {"long_name": "input", "units": "1"}),
-            "feature_count": ("feature_count", list(config.feature_counts), {"long_name": "basis functions p", "units": "1"}),
+            "x": variable("x", test_x[drawn], "input"),
+            "feature_count": variable("feature_count", config.feature_counts, "basis functions p"),
         },
         {"num_train": config.num_train},
     )
@@ -147,7 +168,8 @@ def minimum_norm(
     left, values, right = torch.linalg.svd(design, full_matrices=False)
     kept = values > relative_cutoff * values[..., :1]
     inverse = torch.where(kept, 1 / values.clamp(min=torch.finfo(values.dtype).tiny), 0.0)
-    return (right.mT @ (inverse * (left.mT @ y[..., None]).squeeze(-1))[..., None]).squeeze(-1)
+    weights: Tensor = right.mT @ (inverse * (left.mT @ y[..., None]).squeeze(-1))[..., None]
+    return weights.squeeze(-1)
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -157,7 +179,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     for basis, color in zip(BASES, COLORS, strict=True):
         style.band(ax, x, result.test_mse.sel(basis=basis).values, color=color, label=NAMES[basis])
     style.mark_threshold(ax, int(result.num_train), "p = n")
-    ax.set(xscale="log", yscale="log", xlabel="basis functions p (log scale)", ylabel="test mean squared error (log scale)")
+    ax.set(
+        xscale="log", yscale="log", xlabel="basis functions p (log scale)", ylabel="test mean squared error (log scale)"
+    )
     ax.legend(loc="upper left")
     return ax
 
@@ -197,7 +221,9 @@ def plot_norm(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         values = result.coefficient_norm.sel(basis=basis).values
         style.band(ax, result.feature_count.values, values, color=color, label=NAMES[basis])
     style.mark_threshold(ax, int(result.num_train), "p = n")
-    ax.set(xscale="log", yscale="log", xlabel="basis functions p (log scale)", ylabel="norm of coefficients (log scale)")
+    ax.set(
+        xscale="log", yscale="log", xlabel="basis functions p (log scale)", ylabel="norm of coefficients (log scale)"
+    )
     ax.legend(loc="upper left")
     return ax
 
@@ -205,9 +231,11 @@ def plot_norm(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 def _end_over(result: xr.Dataset, basis: str, reference: str) -> xr.DataArray:
     """Per seed, the last error over the error at the threshold, or over the lowest error before it."""
     curve = result.test_mse.sel(basis=basis)
-    if reference == "threshold":
-        return curve.isel(feature_count=-1) / curve.sel(feature_count=result.num_train)
-    return curve.isel(feature_count=-1) / curve.where(curve.feature_count < result.num_train).min("feature_count")
+    before = curve.where(curve.feature_count < result.num_train)
+    ratio: xr.DataArray = curve.isel(feature_count=-1) / (
+        curve.sel(feature_count=result.num_train) if reference == "threshold" else before.min("feature_count")
+    )
+    return ratio
 
 
 def _peak_place(result: xr.Dataset) -> Evidence:

@@ -13,6 +13,7 @@ from html import escape
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from cycler import cycler
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ STYLE: dict[str, object] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "axes.prop_cycle": mpl.cycler(color=COLORS),
+    "axes.prop_cycle": cycler(color=COLORS),
     "grid.color": GRID,
     "grid.linewidth": 0.6,
     "text.color": INK,
@@ -94,13 +95,21 @@ def mark_threshold(ax: Axes, x: float, label: str) -> None:
     """A vertical line at an interpolation threshold, named at its top."""
     ax.axvline(x, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     ax.annotate(
-        label, (x, 1), xycoords=("data", "axes fraction"), xytext=(4, -2), textcoords="offset points", va="top", color=MUTED
+        label,
+        (x, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, -2),
+        textcoords="offset points",
+        va="top",
+        color=MUTED,
     )
 
 
 def label_end(ax: Axes, x: float, y: float, text: str, *, color: str) -> None:
     """Name a line at its right-hand end, in its own color, instead of a legend."""
-    ax.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", color=color, annotation_clip=False)
+    ax.annotate(
+        text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", color=color, annotation_clip=False
+    )
 
 
 def to_svg(figure: Figure, *, alt: str) -> str:
@@ -119,7 +128,9 @@ def to_svg(figure: Figure, *, alt: str) -> str:
     # Matplotlib's style element addresses every element of the page once the SVG is inline.
     svg = re.sub(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>", "", svg, count=1, flags=re.DOTALL)
     svg = re.sub(r'width="([\d.]+)pt" height="([\d.]+)pt"', "", svg, count=1)
-    opening = f'<svg role="img" aria-label="{escape(alt, quote=True)}" style="stroke-linejoin:round;stroke-linecap:butt"'
+    opening = (
+        f'<svg role="img" aria-label="{escape(alt, quote=True)}" style="stroke-linejoin:round;stroke-linecap:butt"'
+    )
     svg = svg.replace("<svg", opening, 1)
     for color, variable in VARIABLES.items():
         svg = re.sub(rf"{color}(?![0-9a-f])", f"var({variable})", svg, flags=re.IGNORECASE)

@@ -7,6 +7,9 @@ import xarray as xr
 
 from heldout.double_descent.polynomials import BASES, NAMES
 
+X_AXIS = {"label": "basis functions p", "scale": "log", "symbol": "p", "format": ","}
+ERROR_AXIS = {"label": "test mean squared error", "scale": "log", "symbol": "error", "format": ".2g"}
+
 
 def prediction(result: xr.Dataset) -> dict[str, Any]:
     """The reader draws the Legendre curve before it is shown."""
@@ -15,10 +18,11 @@ def prediction(result: xr.Dataset) -> dict[str, Any]:
         "title": "Draw the test error you expect",
         "alt": "An empty chart of test error against the number of basis functions, to be drawn on.",
         "data": {
-            "x": {"label": "basis functions p", "scale": "log", "values": result.feature_count.values.tolist()},
-            "y": {"label": "test mean squared error", "scale": "log", "range": [1e-3, 1e9]},
-            "truth": {"values": middle.tolist(), "low": low.tolist(), "high": high.tolist(), "name": "measured"},
+            "prompt": "Drag the points, or use the sliders, to draw the test error. Then commit.",
+            "x": X_AXIS | {"values": result.feature_count.values},
+            "y": ERROR_AXIS | {"range": [1e-3, 1e9]},
             "anchors": [1, 5, 10, 15, 20, 40, 200],
+            "truth": {"name": "measured", "values": middle, "low": low, "high": high},
             "markers": [{"label": "p = n", "value": int(result.num_train)}],
         },
     }
@@ -26,25 +30,25 @@ def prediction(result: xr.Dataset) -> dict[str, Any]:
 
 def walk(result: xr.Dataset) -> dict[str, Any]:
     """The first seed's fitted function in every basis at every p, and its test error, to step through."""
-    first = result.isel(seed=0)
-    bases = [
-        {
-            "name": NAMES[basis],
-            "fits": result.fit.sel(basis=basis).clip(-4, 4).round(4).values.tolist(),
-            "errors": [float(f"{error:.4g}") for error in first.test_mse.sel(basis=basis).values],
-        }
-        for basis in BASES
-    ]
+    errors = result.test_mse.isel(seed=0)
     return {
         "title": "One draw of fifteen points, step by step",
         "alt": "The fitted curve through fifteen points for the chosen number of functions, and its test error.",
         "data": {
-            "p": result.feature_count.values.tolist(),
-            "x": result.x.round(4).values.tolist(),
-            "truth": result.truth.round(4).values.tolist(),
-            "points": np.stack([result.train_x.values, result.train_y.values], axis=1).round(4).tolist(),
-            "threshold": int(result.num_train),
-            "range": [-1.5, 2.5],
-            "bases": bases,
+            "x": {"label": "input x", "values": result.x.values},
+            "y": {"label": "function", "range": [-1.5, 2.5]},
+            "capacity": X_AXIS | {"values": result.feature_count.values, "name": "basis functions p", "initial": 5},
+            "error": ERROR_AXIS,
+            "bases": [
+                {
+                    "name": NAMES[basis],
+                    "fits": result.fit.sel(basis=basis).clip(-4, 4).round(3).values,
+                    "test_error": errors.sel(basis=basis).values,
+                }
+                for basis in BASES
+            ],
+            "points": {"x": result.train_x.values, "y": result.train_y.values},
+            "target": result.truth.values,
+            "markers": [{"label": "p = n", "value": int(result.num_train)}],
         },
     }

