@@ -27,6 +27,7 @@ function render({ model, el }) {
     model.set("controls", { chosen, committed });
     model.save_changes();
     draw();
+    ui.live.focus();
   });
 
   function draw() {
@@ -40,9 +41,9 @@ function render({ model, el }) {
       text.replaceChildren(h("span", {}, option.label), h("span", { class: "hx-verdict" }, `${option.correct ? "✓" : "✗"} ${mine}${option.correct ? "Right." : "No."}`), h("span", {}, option.feedback));
     }
     if (!committed) return;
-    const right = data.options.filter((option) => option.correct).map((option) => option.label);
-    const verdict = data.options[chosen].correct ? "Right." : `Not so. What happens: ${right.join("; ")}.`;
-    ui.live.textContent = `${verdict} ${data.options[chosen].feedback} ${data.closing || ""}`.trim();
+    const right = data.options.filter((option) => option.correct).map((option) => `“${option.label}”`);
+    const verdict = data.options[chosen].correct ? "Your answer is right." : `Your answer does not hold; ${right.join(" and ")} does.`;
+    ui.live.textContent = `${verdict} ${data.closing || ""}`.trim();
     unlock(data.reveal);
   }
   ui.body.append(h("fieldset", {}, h("legend", {}, data.question), ...options.map((each) => each.node)), h("div", { class: "hx-actions" }, commit));

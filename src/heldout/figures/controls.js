@@ -6,7 +6,7 @@ export function scaffold(model, el) {
   el.classList.add("heldout-explorable");
   const controls = h("div", { class: "hx-controls" });
   const body = h("div", { class: "hx-body" });
-  const live = h("p", { class: "hx-live", role: "status", "aria-live": "polite" });
+  const live = h("p", { class: "hx-live", role: "status", "aria-live": "polite", tabindex: -1 });
   const status = h("p", { class: "hx-status", hidden: true });
   const caption = model.get("caption");
   el.replaceChildren(h("p", { class: "hx-title" }, model.get("title")), controls, body, live, status);

@@ -1,36 +1,61 @@
-"""Explorables: one JavaScript module and one record, shown on the static site, in a live kernel, and as a picture in print.
+"""Explorables: one JavaScript module and one record, shown on the static site, in a live kernel, and in print.
 
-Every number in ``data`` comes from a record. Arrays may be NumPy, xarray or lists; NaN and infinity become gaps. Common parts:
+Every number in ``data`` comes from a record. Arrays may be NumPy, xarray or lists; NaN and infinity become gaps
+(null). On a log axis an exact zero runs down to the foot of the chart. Parts that recur, with ``?`` for optional:
 
-* an axis is ``{label, scale?: "linear" | "log", range?: [low, high], values?: increasing grid, symbol?: short name, format?}``;
-* a format is Python-like: ``","`` (integer), ``".2f"``, ``".3g"``, ``".1e"``, ``".0%"``; templates hold ``{name}`` or ``{name:.2f}``;
-* a color is an index 0..6 into the palette, by default the position in the list; ``dash: True`` draws a dashed line.
+* axis: ``{label, scale?: "linear" | "log", range?: [low, high], values?: increasing grid, symbol?: short name,
+  format?}``;
+* format, Python-like: ``","`` (integer), ``".2f"``, ``".3g"`` (default), ``".1e"``, ``".0%"``; templates hold
+  ``{name}`` or ``{name:.2f}``;
+* color: an index 0..6 into the palette, by default the position in the list; ``dash: True`` dashes a line.
 
 **frames** ``{x: axis with values, y: axis, controls, series, sentence, lookups?, markers?}``
 
-* ``controls``: ``[{name, label, values, initial?, unit?, format?}]``: numbers give a range, words a list to select from.
-* ``series``: ``[{name, values, by?: [control names], low?, high?, color?, dash?, points?}]``; ``values`` is nested over the controls
-  in ``by``, in that order, then over x. The y range is fixed over all frames unless ``y.free`` is true.
-* ``lookups``: ``{name: {series, stat, x? | control?, format?} | {values, by?, format?}}``, the numbers the sentence may quote; ``stat``
-  is ``min``, ``max``, ``argmin``, ``argmax`` (the x of it), ``first``, ``last`` or ``at`` (nearest to ``x`` or to a control's value).
-* ``markers``: ``[{label, axis?: "x" | "y", value | control | values with by}]``; a ``control`` marker is the cursor.
-* ``sentence``: template over the controls and lookups, read to screen readers at every change.
+* ``controls``: ``[{name, label, values, initial?, unit?, format?}]``; numbers give a range, words a list.
+* ``series``: ``[{name, values, by?: [control names], low?, high?, color?, dash?, points?: bool}]``; ``values``
+  (and the band ``low``, ``high``) are nested over the controls in ``by``, in that order, then over x.
+  The y range is that of all frames together unless ``y.range`` is given or ``y.free`` is true.
+* ``lookups``: the numbers that sentence and marker labels may quote, ``{name: {series, stat, x? | control?,
+  format?}}`` or ``{name: {values, by?, format?}}``; ``stat`` is ``min``, ``max``, ``argmin``, ``argmax`` (the x of
+  it), ``first``, ``last`` or ``at`` (nearest to ``x``, or to the value of ``control``).
+* ``markers``: ``[{label, axis?: "x" | "y", value | control | values with by}]``; with ``control`` it is a cursor.
+* ``sentence``: a template over the controls and lookups; screen readers hear it at every change.
 
-**predict** ``{x: axis with values, y: axis with range, anchors, truth: {name, values, low?, high?}, prompt, known?, markers?, start?}``:
-the reader draws y at the 3 to 10 ``anchors`` (x values); committing reveals ``truth`` and scores the distance at the anchors, in log10
-units on a log axis. ``known`` are curves shown from the start (``[{name, values, color?}]``), ``start`` the initial height.
+**predict** ``{x: axis with values, y: axis with range, anchors, truth: {name, values, low?, high?}, prompt,
+known?: [{name, values, color?}], markers?: [{label, value}], start?, sentence?}``
 
-**choice** ``{question, options: [{label, feedback, correct?}], closing?, reveal?}``: ``reveal`` is the id of a hidden element.
+* The reader draws y at the 3 to 10 ``anchors`` (places on x), from height ``start``; committing reveals ``truth``
+  (over ``x.values``) and gives the mean absolute distance at the anchors, in log10 units if y is logarithmic.
+* ``sentence`` replaces the verdict: ``{score}``, ``{factor}``, ``{symbol}``, ``{where}``, ``{drawn}``,
+  ``{measured}``. Title, caption and prompt must not give the answer away; ``alt`` is shown after the commitment.
 
-**opening** ``{x: axis with values, y: axis, curves: [{name, values, training_loss}], points: {x, y}, probe?, zero?, sentence?}``: ``probe`` is
-the initial x, a training loss below ``zero`` (default 1e-9) is shown as 0; ``sentence`` may use ``{losses}``, ``{x}``, ``{spread}``, ``{shown}``.
+**choice** ``{question, options: [{label, feedback, correct?}], closing?, reveal?}``; ``reveal`` is the id of an
+element with the ``hidden`` attribute.
 
-**scrub** ``{x: axis with values, y: axis with range, capacity: axis with values (+ name, initial?, unit?), error: axis, bases: [{name, fits,
-test_error, train_error?}], points: {x, y}, target?, markers?: [{label, value}] on capacity, sentence?}``: ``fits`` has shape
-(capacity, x); ``sentence`` may use ``{capacity}``, ``{basis}``, ``{test_error}``, ``{train_error}``.
+**opening** ``{x: axis with values, y: axis, curves: [{name, values, training_loss, color?}], points: {x, y},
+probe?: initial x, zero?: 1e-9, sentence?}``; a training loss below ``zero`` is shown as 0. ``sentence`` may use
+``{losses}``, ``{symbol}``, ``{x}``, ``{shown}`` (how many), ``{spread}``.
 
-**gaussian_risk** ``{samples: {min, max, initial}, features: {...}, noise: {...}, spectrum?: "even" | "decaying", p?, range?}``: the risk
-of Belkin, Hsu and Xu (arXiv 1903.07571, Theorem 1), computed in the browser; ``noise`` is a standard deviation.
+**scrub** ``{x: axis with values, y: axis with range, capacity: axis with values (also name?, initial?, unit?),
+error: axis, bases: [{name, fits, test_error, train_error?}], points: {x, y}, target?, markers?, basis_label?,
+sentence?}``; ``fits`` has shape (capacity, x); ``markers`` (``[{label, value}]``) stand on the capacity axis.
+``sentence`` may use ``{symbol}``, ``{capacity}``, ``{basis}``, ``{test_error}``, ``{train_error}``.
+
+**gaussian_risk** ``{samples: {min, max, initial, step?}, features: {...}, noise: {...}, p?: initial,
+spectrum?: "even" | "decaying", range?: y range}``: the risk of Belkin, Hsu and Xu (arXiv 1903.07571, Theorem 1),
+computed in the browser for squared weights that sum to 1; ``noise`` is a standard deviation.
+
+Example::
+
+    Explorable("frames", title="Test error against features", alt="A peak where p equals n.", data={
+        "x": {"label": "features p", "scale": "log", "values": [10, 100, 1000], "symbol": "p", "format": ","},
+        "y": {"label": "test error", "scale": "log"},
+        "controls": [{"name": "n", "label": "Samples n", "values": [10, 100]}],
+        "series": [{"name": "test error", "by": ["n"], "values": [[9.0, 1.0, 0.3], [0.4, 8.0, 0.2]]}],
+        "lookups": {"peak": {"series": "test error", "stat": "max", "format": ".1f"}},
+        "markers": [{"label": "p = n = {n}", "control": "n"}],
+        "sentence": "With n = {n} the test error peaks at {peak}.",
+    })
 """
 
 import base64
@@ -91,8 +116,8 @@ def _script(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-class ExplorableWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no type information
-    """The live form: `controls` set by the reader, `data` recomputed in Python, `revision` counting the recomputations."""
+class ExplorableWidget(anywidget.AnyWidget):
+    """The live form: the reader sets `controls`, Python recomputes `data` and then counts up `revision`."""
 
     _esm = traitlets.Unicode("").tag(sync=True)
     _css = traitlets.Unicode("").tag(sync=True)
@@ -113,10 +138,13 @@ class Explorable:
         module: one of `MODULES`.
         data: the module's data (schemas above).
         title: visible heading and accessible name.
-        alt: what a sighted reader would conclude, in one or two sentences, for screen readers and pages without JavaScript.
+        alt: what a sighted reader would conclude, in one or two sentences; read to screen readers and shown on
+            pages without JavaScript.
         caption: plain text below the figure.
-        fallback: draws the Matplotlib figure that stands in for this one in print; called only for the static site.
-        recompute: in a live kernel, maps the controls' values to new data of the same schema.
+        fallback: draws the Matplotlib figure that stands in for this one in print; called for the static site
+            (environment variable ``HELDOUT_SITE=1``) only.
+        recompute: in a live kernel, maps the values of the controls, by name, to new data of the same schema;
+            a series of the new data may leave out `by`, since it is already the selected one.
 
     Raises:
         ValueError: if `title` or `alt` is empty or the data do not fit the module's schema.
@@ -142,7 +170,7 @@ class Explorable:
 
     def html(self) -> str:
         """Return the figure as one self-contained HTML element that needs no kernel and no network."""
-        state = {"data": self.data, "title": self.title, "alt": self.alt, "caption": self.caption}
+        state: Data = {"data": self.data, "title": self.title, "alt": self.alt, "caption": self.caption}
         state |= {"controls": {}, "live": False}
         payload = _script(state)
         identity = hashlib.sha256(f"{self.module}{payload}".encode()).hexdigest()[:12]
@@ -180,7 +208,7 @@ class Explorable:
             # The page waits for this number, since equal data would send no message.
             self.widget.revision += 1
 
-    def _repr_mimebundle_(self, **options: object) -> Any:
+    def _repr_mimebundle_(self, **options: Any) -> Any:
         if os.environ.get("HELDOUT_SITE") != "1":
             return self.widget._repr_mimebundle_(**options)
         forms = {"text/html": self.html(), "text/plain": f"{self.title}. {self.alt}"}

@@ -3,12 +3,18 @@
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 Data = dict[str, Any]
 SIGNIFICANT_DIGITS = 6
+SENTENCES = {
+    "predict": ("score", "factor", "symbol", "where", "drawn", "measured"),
+    "opening": ("losses", "symbol", "x", "shown", "spread"),
+    "scrub": ("symbol", "capacity", "basis", "test_error", "train_error"),
+}
 STATISTICS = ("min", "max", "argmin", "argmax", "first", "last", "at")
 
 
@@ -68,7 +74,7 @@ def _axis(where: str, part: object, *, values: bool = False, span: bool = False)
             continue
         grid = _items(f"{where}.{key}", axis[key])
         _nested(f"{where}.{key}", grid, (2 if key == "range" else len(grid),))
-        if any(v is None for v in grid) or any(b <= a for a, b in zip(grid, grid[1:], strict=False)):
+        if any(v is None for v in grid) or any(b <= a for a, b in pairwise(grid)):
             raise ValueError(f"{where}.{key} is {grid!r}; it must be finite and strictly increasing")
         if log and grid[0] <= 0:
             raise ValueError(f"{where}.{key} starts at {grid[0]!r}; on a log scale it must be positive")
@@ -202,6 +208,8 @@ def _check_scrub(data: Data) -> None:
         for key in ("test_error", "train_error"):
             if key in basis:
                 _nested(f"basis {basis['name']!r} {key}", basis[key], (len(sizes),))
+    if data["capacity"].get("initial", sizes[0]) not in sizes:
+        raise ValueError(f"capacity.initial is {data['capacity']['initial']!r}; allowed: {sizes!r}")
     if "target" in data:
         _nested("target", data["target"], (len(grid),))
     _points("points", data["points"])
@@ -236,4 +244,6 @@ def checked(module: str, data: Mapping[str, Any]) -> Data:
         raise ValueError(f"module is {module!r}; allowed: {sorted(CHECKS)!r}")
     encoded: Data = encode(data)
     CHECKS[module](encoded)
+    if module in SENTENCES and "sentence" in encoded:
+        _placeholders("sentence", encoded["sentence"], SENTENCES[module])
     return encoded

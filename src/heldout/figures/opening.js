@@ -2,13 +2,13 @@
 import { chart, color, extent, format, h } from "./plot.js";
 import { fill, interpolate, scaffold, session, slider } from "./controls.js";
 
-const SENTENCE = "Training loss {losses}; at {symbol} = {x} the {shown} curves differ by {spread}.";
+const SENTENCE = "Training loss {losses}; at {symbol} = {x} the {shown} curves differ by up to {spread}.";
 
 function render({ model, el }) {
   const ui = scaffold(model, el);
   const data = model.get("data");
   const range = extent(data.x, data.x.values, 0);
-  const step = (range[1] - range[0]) / 200;
+  const step = (range[1] - range[0]) / 100;
   const state = { x: data.probe ?? (range[0] + range[1]) / 2, hidden: [] };
   const loss = (value) => (value !== null && value < (data.zero ?? 1e-9) ? "0" : format(value, ".2g"));
   let view = null;
@@ -29,15 +29,19 @@ function render({ model, el }) {
     const shown = now.curves.map((c, i) => ({ ...c, color: c.color ?? i, at: values[i] })).filter((c) => !state.hidden.includes(c.name));
     const finite = shown.map((c) => c.at).filter(Number.isFinite);
     const spread = finite.length > 1 ? Math.max(...finite) - Math.min(...finite) : 0;
-    const sentence = fill(now.sentence || SENTENCE, {
-      losses: shown.map((c) => loss(c.training_loss)).join(" = ") || "of no curve", shown: shown.length, symbol: now.x.symbol || "x",
+    const template = shown.length > 1 ? now.sentence || SENTENCE : "Show at least two curves to compare them.";
+    const sentence = fill(template, {
+      losses: shown.map((c) => loss(c.training_loss)).join(" = "), shown: shown.length, symbol: now.x.symbol || "x",
       x: { value: state.x, format: now.x.format || ".2f" }, spread: { value: spread, format: now.y.format || ".2f" },
     });
     const next = {
       alt: `${model.get("alt")} ${sentence}`,
       x: { ...now.x, range },
       y: { ...now.y, range: extent(now.y, [now.curves.map((c) => c.values), now.points.y], 0.08) },
-      lines: shown.map((c) => ({ ...c, label: false, x: now.x.values, y: c.values })),
+      lines: [
+        ...shown.map((c) => ({ ...c, label: false, x: now.x.values, y: c.values })),
+        ...(finite.length > 1 ? [{ label: false, class: "hx-spread", color: "var(--hx-ink)", width: 9, x: [state.x, state.x], y: [Math.min(...finite), Math.max(...finite)] }] : []),
+      ],
       points: [
         ...now.points.x.map((x, i) => ({ x, y: now.points.y[i], r: 6, color: "var(--hx-ink)" })),
         ...shown.map((c) => ({ x: state.x, y: c.at, r: 6, color: c.color, class: "hx-open" })),

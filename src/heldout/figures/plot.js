@@ -45,7 +45,8 @@ export function scale(axis, from, to) {
   const [low, high] = axis.range.map((v) => (log ? Math.log10(v) : v));
   const span = high - low || 1;
   return {
-    to: (v) => (v === null || v === undefined || (log && v <= 0) ? NaN : from + (((log ? Math.log10(v) : v) - low) / span) * (to - from)),
+    // An exact zero has no place on a log axis; a curve that reaches it runs down to the foot.
+    to: (v) => (log && v === 0 ? from : v === null || v === undefined || (log && v < 0) ? NaN : from + (((log ? Math.log10(v) : v) - low) / span) * (to - from)),
     from: (pixel) => {
       const v = low + ((pixel - from) / (to - from)) * span;
       return log ? 10 ** v : v;
@@ -81,7 +82,8 @@ function ticks(axis, room) {
   const [first, last] = [Math.floor(Math.log10(low) + 1e-9), Math.ceil(Math.log10(high) - 1e-9)];
   const inside = (v) => v >= low * 0.9999 && v <= high * 1.0001;
   const decades = Math.log10(high / low);
-  const labelled = decades < 1.2 ? [1, 2, 3, 5, 7] : decades < 2.6 && room >= 5 ? [1, 3] : [1];
+  const count = (set) => set.length * (last - first + 1) - set.filter((m) => !inside(m * 10 ** first)).length - set.filter((m) => !inside(m * 10 ** last)).length;
+  const labelled = [[1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]].find((set) => count(set) <= Math.max(2, room)) || [1];
   const stride = Math.max(1, Math.ceil(decades / room));
   const powers = low < 0.001 || high > 1e5;
   const result = [];
@@ -95,6 +97,8 @@ function ticks(axis, room) {
   }
   return result;
 }
+
+const named = ({ label, scale: kind }) => (kind !== "log" ? label : label.endsWith(")") ? `${label.slice(0, -1)}, log scale)` : `${label} (log scale)`);
 
 const pen = document.createElement("canvas").getContext("2d");
 const textWidth = (text, font) => {
@@ -115,10 +119,8 @@ function path(xs, ys, sx, sy) {
 
 function bandPath(band, sx, sy) {
   const runs = [[]];
-  const floor = sy.to(sy.bottom);
   band.x.forEach((x, i) => {
     const ends = [sx.to(x), sy.to(band.low[i]), sy.to(band.high[i])];
-    if (!Number.isFinite(ends[1]) && Number.isFinite(ends[2])) ends[1] = floor;
     if (ends.every(Number.isFinite)) runs.at(-1).push(ends);
     else runs.push([]);
   });
@@ -154,12 +156,12 @@ export function chart(parent, first) {
     const size = width < 520 ? 12 : 13;
     const font = `${size}px ${getComputedStyle(box).fontFamily}`;
     const named = spec.lines.filter((line) => line.name && line.label !== false && line.y.some(Number.isFinite));
-    const widest = Math.max(0, ...named.map((line) => textWidth(line.name, font)));
-    const direct = named.length > 0 && spec.legend !== true && widest < width * 0.27;
+    const widest = Math.max(0, ...named.map((line) => textWidth(line.name, `600 ${font}`)));
+    const direct = named.length > 0 && spec.legend !== true && width >= 520 && widest < width * 0.27;
     const rows = [];
     const yTicks = ticks(spec.y, height / 60);
     const left = Math.max(...yTicks.map(([, text]) => textWidth(text, font)), 12) + 14;
-    const right = width - (direct ? widest + 18 : 14);
+    const right = width - (direct ? widest + 18 : Math.max(14, size * 1.4));
     const sx = scale(spec.x, left, right);
     const markers = (spec.markers || []).filter((m) => m.axis !== "y" && Number.isFinite(sx.to(m.value)) && sx.to(m.value) >= left - 1 && sx.to(m.value) <= right + 1)
       .map((m) => ({ ...m, at: sx.to(m.value), wide: m.label ? textWidth(m.label, font) : 0 })).sort((a, b) => a.at - b.at);
@@ -170,7 +172,7 @@ export function chart(parent, first) {
     }
     const top = size + 14 + rows.length * (size + 4);
     const bottom = height - size * 2 - 20;
-    return { width, height, size, font, named, direct, left, right, top, bottom, sx, sy: { ...scale(spec.y, bottom, top), bottom: spec.y.range[0] }, yTicks, markers };
+    return { width, height, size, font, named, direct, left, right, top, bottom, sx, sy: scale(spec.y, bottom, top), yTicks, markers };
   }
 
   function axes(f) {
@@ -191,8 +193,8 @@ export function chart(parent, first) {
       parts.push(h("text", { x, y: f.bottom + f.size + 8, "text-anchor": "middle" }, text));
     }
     parts.push(h("line", { x1: f.left, x2: f.right, y1: f.bottom, y2: f.bottom, class: "hx-axis" }));
-    parts.push(h("text", { x: (f.left + f.right) / 2, y: f.height - 5, "text-anchor": "middle", class: "hx-label" }, spec.x.label + (spec.x.scale === "log" ? " (log scale)" : "")));
-    parts.push(h("text", { x: 2, y: f.size + 1, class: "hx-label" }, spec.y.label + (spec.y.scale === "log" ? " (log scale)" : "")));
+    parts.push(h("text", { x: (f.left + f.right) / 2, y: f.height - 5, "text-anchor": "middle", class: "hx-label" }, named(spec.x)));
+    parts.push(h("text", { x: 2, y: f.size + 1, class: "hx-label" }, named(spec.y)));
     return parts;
   }
 
@@ -201,11 +203,17 @@ export function chart(parent, first) {
       const last = line.y.findLastIndex((v, i) => Number.isFinite(f.sy.to(v)) && f.sx.to(line.x[i]) <= f.right + 1);
       return { line, x: f.sx.to(line.x[last]), y: Math.max(f.top, Math.min(f.bottom, f.sy.to(line.y[last]))) };
     }).filter((item) => Number.isFinite(item.y));
-    spread(items, f.top + 4, f.bottom - 2, f.size + 4);
-    return items.flatMap(({ line, x, y, at: height }) => [
+    // A curve that ends early is named where it ends, so that no leader crosses the chart.
+    const early = items.filter((item) => f.right - item.x > 30);
+    const late = items.filter((item) => !early.includes(item));
+    spread(late, f.top + 4, f.bottom - 2, f.size + 4);
+    return [...early.map(({ line, x, y }) => {
+      const fits = x + 8 + textWidth(line.name, `600 ${f.font}`) < f.right;
+      return h("text", { x: fits ? x + 8 : x, y: y - (fits ? 4 : 10), "text-anchor": fits ? "start" : "end", class: "hx-name", style: `--tone:${color(line.color)}` }, line.name);
+    }), ...late.flatMap(({ line, x, y, at: height }) => [
       Math.abs(height - y) > 3 || f.right - x > 4 ? h("path", { d: `M${x + 2} ${y}L${f.right + 6} ${height}`, class: "hx-leader", stroke: color(line.color) }) : null,
-      h("text", { x: f.right + 9, y: height + f.size * 0.35, class: "hx-name", style: `--tone:${color(line.color)}` }, line.name),
-    ].filter(Boolean));
+      h("text", { x: f.right + 10, y: height + f.size * 0.35, class: "hx-name", style: `--tone:${color(line.color)}` }, line.name),
+    ].filter(Boolean))];
   }
 
   function draw() {
@@ -223,7 +231,7 @@ export function chart(parent, first) {
       const y = f.sy.to(m.value);
       if (y < f.top - 3 || y > f.bottom + 1) continue;
       outer.push(h("line", { x1: f.left, x2: f.right, y1: y, y2: y, class: "hx-marker" }));
-      outer.push(h("text", { x: f.left + 8, y: y - 5, class: "hx-halo" }, m.label || ""));
+      outer.push(h("text", { x: f.right - 4, y: y - 5, "text-anchor": "end", class: "hx-halo" }, m.label || ""));
     }
     const dots = (spec.points || []).filter((p) => Number.isFinite(f.sx.to(p.x)) && Number.isFinite(f.sy.to(p.y)))
       .map((p) => h("circle", { cx: f.sx.to(p.x), cy: f.sy.to(p.y), r: p.r || 4, class: `hx-dot ${p.class || ""}`, style: `--tone:${color(p.color)}` }));

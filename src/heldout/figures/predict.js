@@ -66,7 +66,7 @@ function render({ model, el }) {
     y: data.y,
     lines: [
       ...(data.known || []).map((k, i) => ({ ...k, color: k.color ?? i + 2, x: data.x.values, y: k.values })),
-      { name: "your curve", color: 1, x: data.anchors, y: guess, dash: committed },
+      { name: "your curve", color: 1, x: data.anchors, y: guess, dash: committed || !touched, label: touched },
       ...(committed ? [{ name: data.truth.name, color: 0, x: data.x.values, y: data.truth.values, width: 3, class: "hx-reveal" }] : []),
     ],
     bands: committed && data.truth.low ? [{ color: 0, x: data.x.values, low: data.truth.low, high: data.truth.high, class: "hx-reveal" }] : [],
@@ -74,8 +74,9 @@ function render({ model, el }) {
     markers: data.markers || [],
   });
   const draw = () => {
-    ui.live.textContent = committed ? compare(data, guess) : data.prompt;
-    commit.disabled = committed || !touched;
+    ui.live.textContent = committed ? compare(data, guess) : touched ? "Commit when the curve is what you expect." : "Drag across the chart to draw, or open the sliders below it.";
+    commit.disabled = !touched;
+    commit.hidden = committed;
     reset.disabled = !touched;
     for (const each of sliders) each.input.disabled = committed;
     view.update(picture());
@@ -89,8 +90,9 @@ function render({ model, el }) {
     one.input.addEventListener("change", publish);
     return one;
   });
-  const commit = h("button", { type: "button", class: "hx-main", onclick: () => { committed = true; publish(); draw(); } }, "Commit and compare");
+  const commit = h("button", { type: "button", class: "hx-main", onclick: () => { committed = true; publish(); draw(); ui.live.focus(); } }, "Commit and compare");
   const reset = h("button", { type: "button", onclick: () => { guess = data.anchors.map(() => start); touched = false; committed = false; last = null; sliders.forEach((each) => each.set(Math.round(100 * toUnit(start)))); publish(); draw(); } }, "Start again");
+  ui.body.append(h("p", { class: "hx-prompt" }, data.prompt));
   const view = chart(ui.body, { ...picture(), readout: false, onDrag: drag, drag: "xy" });
   ui.body.append(
     h("div", { class: "hx-actions" }, commit, reset),
