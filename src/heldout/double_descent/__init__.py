@@ -1,3 +1,3 @@
 """Double descent: many exact fits, good and bad. One line an experiment, in the order of the pages."""
 
-EXPERIMENTS: tuple[str, ...] = ("polynomials",)
+EXPERIMENTS: tuple[str, ...] = ("polynomials", "gaussian_risk")
