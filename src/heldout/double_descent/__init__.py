@@ -1,3 +1,10 @@
 """Double descent: many exact fits, good and bad. One line an experiment, in the order of the pages."""
 
-EXPERIMENTS: tuple[str, ...] = ("polynomials", "gaussian_risk")
+EXPERIMENTS: tuple[str, ...] = (
+    "polynomials",
+    "gaussian_risk",
+    "effective_parameters",
+    "feature_averaging",
+    "benign_spectrum",
+    "triple_descent",
+)

@@ -155,7 +155,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 def plot_parts(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """The parts of one draw's error: its variance over draws, and the rest. N = n, where the first may be infinite, is left out."""
+    """The parts of one draw's error: its variance over draws and the rest, without N = n, where the first may be infinite."""
     ax = style.axes(ax)
     away = result.where(result.num_features != result.num_train, drop=True)
     x = away.num_features.values
