@@ -1,6 +1,7 @@
 """The ledger: every claim of the book with its evidence, and with the verdict of the control that must break it."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import xarray as xr
@@ -8,6 +9,7 @@ import xarray as xr
 from heldout import experiment, store
 from heldout.claims import Claim, Evidence
 from heldout.experiment import Experiment
+from heldout.prose import Prose
 
 NOT_YET_RUN = "not yet run"
 
@@ -70,6 +72,52 @@ def rows(chapter: str | None = None, *, preset: str = "book", controls: bool = T
             else:
                 found.append(judge(module, claim, result, controls=controls) | {"preset": preset})
     return found
+
+
+def summary(found: list[dict[str, Any]]) -> Prose:
+    """How many claims have which verdict."""
+    verdicts = Counter(row["verdict"] for row in found)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    experiments = len({row["experiment"] for row in found})
+    return Prose(f"{len(found)} claims on {experiments} experiments: {counts}.")
+
+
+def table(found: list[dict[str, Any]]) -> Prose:
+    """The rows as a table, a section for each experiment."""
+    parts = []
+    for name in dict.fromkeys(row["experiment"] for row in found):
+        own = [row for row in found if row["experiment"] == name]
+        parts.append(f"**`{name}`**\n\n" + _markdown(own))
+    return Prose("\n\n".join(parts))
+
+
+def _markdown(found: list[dict[str, Any]]) -> str:
+    if all(row["verdict"] == NOT_YET_RUN for row in found):
+        return f"Not yet run: {len(found)} claims."
+    head = ("claim", "source", "the paper", "here", "must be", "verdict", "in the control")
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in found:
+        control = f"{row['control_verdict']}: {row['control']}" if "control" in row else "at BOOK scale"
+        source = f"{row['source']} ({', '.join(row['rows'])})"
+        cells = (row["says"], source, row["paper_value"], row["ours"], row["bound"], f"**{row['verdict']}**", control)
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    where = found[0]
+    return "\n".join(lines) + f"\n\nOn {where['device']}, {where['seconds']:.1f} s."
+
+
+def costs() -> Prose:
+    """Time and memory of every experiment's BOOK run, and their sums by chapter."""
+    lines = ["| experiment | seconds | peak memory, GiB | threads |", "|---|---|---|---|"]
+    for chapter in experiment.chapters():
+        total = 0.0
+        for name in experiment.names(chapter):
+            module = experiment.find(name)
+            attrs = store.load_or_run(module, module.BOOK).attrs
+            total += float(attrs["seconds"])
+            memory = float(attrs["peak_memory"]) / 2**30
+            lines.append(f"| `{name}` | {float(attrs['seconds']):.1f} | {memory:.2f} | {int(attrs['threads'])} |")
+        lines.append(f"| *{chapter.replace('_', ' ')}, in all* | {total:.1f} | | |")
+    return Prose("\n".join(lines))
 
 
 def changed(row: dict[str, Any]) -> bool:

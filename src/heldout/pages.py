@@ -5,7 +5,7 @@ site, in JupyterLab and in Colab, and cannot drift from the record.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -17,24 +17,10 @@ from heldout import store
 from heldout.experiment import Experiment, short_name
 from heldout.figures import style
 from heldout.ledger import judge
+from heldout.prose import Prose, fill
 from heldout.store import load_or_run
 
 __all__ = ["Shown", "at_paper_scale", "claims_table", "cost", "load_or_run", "say", "show"]
-
-Number = float | int | str
-
-
-class Prose:
-    """Markdown with its numbers filled in, rendered by the notebook or the site."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def _repr_markdown_(self) -> str:
-        return self.text
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 class Shown:
@@ -81,23 +67,6 @@ def say(module: Experiment, result: xr.Dataset, text: str) -> Prose:
         ValueError: the text names a number that the experiment does not give.
     """
     return Prose(fill(text, module.numbers(result)))
-
-
-def fill(text: str, numbers: Mapping[str, Number]) -> str:
-    """Replace every ``[[name]]`` and ``[[name:format]]`` in ``text``.
-
-    Raises:
-        ValueError: a name is not among ``numbers``.
-    """
-
-    def one(match: re.Match[str]) -> str:
-        name, form = match.group(1), match.group(2) or ""
-        if name not in numbers:
-            raise ValueError(f"[[{name}]]: must be one of {', '.join(sorted(numbers))}")
-        value = numbers[name]
-        return format(value, form or ("" if isinstance(value, str) else ",.3g" if isinstance(value, float) else ","))
-
-    return re.sub(r"\[\[(\w+)(?::([^\]]+))?\]\]", one, text)
 
 
 def _inline(text: str) -> str:

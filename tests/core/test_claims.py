@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heldout import claims, ledger, pages
+from heldout import claims, ledger, pages, prose
 from heldout.double_descent import polynomials
 
 
@@ -63,9 +63,9 @@ def test_a_changed_verdict_a_holding_control_or_an_unfair_one_is_noticed() -> No
 
 
 def test_numbers_in_prose_come_from_the_record() -> None:
-    assert pages.fill("p = [[p]], error [[error:.2f]]", {"p": 1500, "error": 0.1234}) == "p = 1,500, error 0.12"
+    assert prose.fill("p = [[p]], error [[error:.2f]]", {"p": 1500, "error": 0.1234}) == "p = 1,500, error 0.12"
     with pytest.raises(ValueError, match=r"\[\[eror\]\].*error"):
-        pages.fill("[[eror]]", {"error": 1.0})
+        prose.fill("[[eror]]", {"error": 1.0})
 
 
 def test_a_figure_carries_alt_text_caption_and_theme() -> None:

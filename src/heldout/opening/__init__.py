@@ -1,3 +1,3 @@
 """The front of the book: the landing page's figure and the primer."""
 
-EXPERIMENTS: tuple[str, ...] = ()
+EXPERIMENTS: tuple[str, ...] = ("five_points",)
