@@ -80,7 +80,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     places = np.concatenate([np.broadcast_to(grid, (len(seeds), config.grid)), x_SN], axis=1)
     values = np.empty((len(seeds), len(CURVES), places.shape[1]))
     for s, (x, y) in enumerate(points):
-        values[s, 0] = BarycentricInterpolator(x, y)(places[s])
+        values[s, 0] = BarycentricInterpolator(x, y, rng=0)(places[s])
         values[s, 1] = CubicSpline(x, y, bc_type="natural")(places[s])
     values[:, 2:] = networks(config, seeds, x_SN, y_SN, places, device, progress)
     function, fitted = values[..., : config.grid], values[..., config.grid :]
