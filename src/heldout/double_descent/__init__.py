@@ -3,6 +3,7 @@
 EXPERIMENTS: tuple[str, ...] = (
     "polynomials",
     "gaussian_risk",
+    "three_factors",
     "effective_parameters",
     "feature_averaging",
     "benign_spectrum",
