@@ -8,4 +8,5 @@ EXPERIMENTS: tuple[str, ...] = (
     "feature_averaging",
     "benign_spectrum",
     "triple_descent",
+    "final_ascent",
 )
