@@ -49,9 +49,7 @@ def page_source(root: Path, page: str) -> Path | None:
 def source_problems(root: Path) -> list[str]:
     """Return what is wrong before building: pages without a file, and files no page of _toc.yml names."""
     pages = toc_pages(root)
-    problems = [
-        f"_toc.yml names {page}, which has no file" for page in pages if page_source(root, page) is None
-    ]
+    problems = [f"_toc.yml names {page}, which has no file" for page in pages if page_source(root, page) is None]
     problems += [f"_toc.yml names {page} twice" for page in sorted({p for p in pages if pages.count(p) > 1})]
     for source in sorted((root / "chapters").rglob("*")):
         if source.suffix in PAGE_SUFFIXES and ".ipynb_checkpoints" not in source.parts:
@@ -155,9 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Build, then say where the site is or what is wrong. Exit status 0 only for a whole book."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="folder that holds _config.yml")
-    parser.add_argument(
-        "--jobs", type=int, default=1, help="notebooks executed at a time before a first build"
-    )
+    parser.add_argument("--jobs", type=int, default=1, help="notebooks executed at a time before a first build")
     options = parser.parse_args(arguments)
     root: Path = options.root.resolve()
     start = time.monotonic()
