@@ -3,7 +3,9 @@ import { h, format } from "./plot.js";
 
 // Draws title, places for controls, charts and sentence, and the caption. Returns these places.
 export function scaffold(model, el) {
-  el.classList.add("heldout-explorable");
+  if (!el.closest(".heldout-explorable")) el.classList.add("heldout-explorable");
+  // In JupyterLab the arrow keys would otherwise move between cells; it looks at the focused element first.
+  el.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
   const controls = h("div", { class: "hx-controls" });
   const body = h("div", { class: "hx-body" });
   const live = h("p", { class: "hx-live", role: "status", "aria-live": "polite", tabindex: -1 });
@@ -15,8 +17,9 @@ export function scaffold(model, el) {
 }
 
 // Calls `draw(data, state)` now and whenever the reader or the kernel changes something; returns `commit` and `stop`.
-// Without a kernel (model.get("live") false) the data never change. With one, a commit waits for its recomputation.
-export function session(model, ui, state, draw) {
+// Without a kernel (model.get("live") false) the data never change. With one, a commit is followed by a recomputation;
+// with `wait` nothing is drawn before it, because the old data say nothing about the new controls.
+export function session(model, ui, state, draw, { wait = false } = {}) {
   Object.assign(state, Object.fromEntries(Object.entries(model.get("controls") || {}).filter(([name]) => name in state)));
   let timer = 0;
   const arrived = () => {
@@ -31,7 +34,7 @@ export function session(model, ui, state, draw) {
   model.on("change:revision", arrived);
   return {
     commit() {
-      draw(model.get("data"), state);
+      if (!wait || !model.get("live")) draw(model.get("data"), state);
       if (!model.get("live")) { send(); return; }
       ui.status.textContent = "Recomputing in Python …";
       ui.status.hidden = false;

@@ -186,11 +186,16 @@ class Explorable:
     @cached_property
     def widget(self) -> ExplorableWidget:
         """The live widget; created on first use, because a page that holds a widget loads its manager."""
+        # The page reads the program once, as the widget opens, so it goes in with the first message.
         widget = ExplorableWidget(
-            data=self.data, title=self.title, alt=self.alt, caption=self.caption, live=self._recompute is not None
+            _esm=bundle(self.module),
+            _css=_text("explorable.css"),
+            data=self.data,
+            title=self.title,
+            alt=self.alt,
+            caption=self.caption,
+            live=self._recompute is not None,
         )
-        widget.set_trait("_esm", bundle(self.module))
-        widget.set_trait("_css", _text("explorable.css"))
         if self._recompute is not None:
             widget.observe(self._update, names="controls")
         return widget

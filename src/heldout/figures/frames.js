@@ -56,7 +56,7 @@ function render({ model, el }) {
     if (view) view.update(next);
     else view = chart(ui.body, next);
   };
-  const live = session(model, ui, state, draw);
+  const live = session(model, ui, state, draw, { wait: true });
   for (const spec of data.controls) {
     ui.controls.append(control({ ...spec, initial: state[spec.name] }, (value) => { state[spec.name] = value; live.commit(); }).node);
   }

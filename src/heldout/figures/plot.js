@@ -101,10 +101,7 @@ function ticks(axis, room) {
 const named = ({ label, scale: kind }) => (kind !== "log" ? label : label.endsWith(")") ? `${label.slice(0, -1)}, log scale)` : `${label} (log scale)`);
 
 const pen = document.createElement("canvas").getContext("2d");
-const textWidth = (text, font) => {
-  pen.font = font;
-  return pen.measureText(text).width;
-};
+const textWidth = (text, font) => Object.assign(pen, { font }).measureText(text).width;
 
 function path(xs, ys, sx, sy) {
   let open = false;
@@ -150,18 +147,22 @@ export function chart(parent, first) {
   const box = h("div", reads ? { class: "hx-chart", tabindex: 0, role: "group" } : { class: "hx-chart" }, svg, readout);
   parent.append(legend, box);
 
+  const lastIndex = (line) => line.y.findLastIndex((v, i) => Number.isFinite(v) && (spec.y.scale !== "log" || v >= 0) && line.x[i] <= spec.x.range[1] * (1 + 1e-9));
+
   function layout() {
     const width = Math.max(240, box.clientWidth || 640);
     const height = spec.height || Math.round(Math.max(250, Math.min(400, width * 0.56)));
     const size = width < 520 ? 12 : 13;
     const font = `${size}px ${getComputedStyle(box).fontFamily}`;
     const named = spec.lines.filter((line) => line.name && line.label !== false && line.y.some(Number.isFinite));
-    const widest = Math.max(0, ...named.map((line) => textWidth(line.name, `600 ${font}`)));
+    // A curve that ends early is named where it ends, so that no leader crosses the chart.
+    const late = named.filter((line) => scale(spec.x, 0, 1).to(line.x[lastIndex(line)]) > 0.95);
+    const widest = Math.max(0, ...late.map((line) => textWidth(line.name, `600 ${font}`)));
     const direct = named.length > 0 && spec.legend !== true && width >= 520 && widest < width * 0.27;
     const rows = [];
     const yTicks = ticks(spec.y, height / 60);
     const left = Math.max(...yTicks.map(([, text]) => textWidth(text, font)), 12) + 14;
-    const right = width - (direct ? widest + 18 : Math.max(14, size * 1.4));
+    const right = width - Math.max(direct && late.length ? widest + 18 : 0, size * 1.4);
     const sx = scale(spec.x, left, right);
     const markers = (spec.markers || []).filter((m) => m.axis !== "y" && Number.isFinite(sx.to(m.value)) && sx.to(m.value) >= left - 1 && sx.to(m.value) <= right + 1)
       .map((m) => ({ ...m, at: sx.to(m.value), wide: m.label ? textWidth(m.label, font) : 0 })).sort((a, b) => a.at - b.at);
@@ -172,7 +173,7 @@ export function chart(parent, first) {
     }
     const top = size + 14 + rows.length * (size + 4);
     const bottom = height - size * 2 - 20;
-    return { width, height, size, font, named, direct, left, right, top, bottom, sx, sy: scale(spec.y, bottom, top), yTicks, markers };
+    return { width, height, size, font, named, late, direct, left, right, top, bottom, sx, sy: scale(spec.y, bottom, top), yTicks, markers };
   }
 
   function axes(f) {
@@ -200,12 +201,10 @@ export function chart(parent, first) {
 
   function labels(f) {
     const items = f.named.map((line) => {
-      const last = line.y.findLastIndex((v, i) => Number.isFinite(f.sy.to(v)) && f.sx.to(line.x[i]) <= f.right + 1);
+      const last = lastIndex(line);
       return { line, x: f.sx.to(line.x[last]), y: Math.max(f.top, Math.min(f.bottom, f.sy.to(line.y[last]))) };
     }).filter((item) => Number.isFinite(item.y));
-    // A curve that ends early is named where it ends, so that no leader crosses the chart.
-    const early = items.filter((item) => f.right - item.x > 30);
-    const late = items.filter((item) => !early.includes(item));
+    const [late, early] = [true, false].map((is) => items.filter((item) => f.late.includes(item.line) === is));
     spread(late, f.top + 4, f.bottom - 2, f.size + 4);
     return [...early.map(({ line, x, y }) => {
       const fits = x + 8 + textWidth(line.name, `600 ${f.font}`) < f.right;
