@@ -1,0 +1,103 @@
+"""The training engine against the plain loop over models, tensors already in memory, same members, steps and batches."""
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.harness import Row, compare
+from heldout import devices, memory
+from heldout.ensemble import TrainingData, train
+from heldout.networks import MLP
+
+FEATURES, CLASSES, SAMPLES, BATCH, RATE = 64, 10, 1000, 100, 1e-3
+WIDTHS = (4, 6, 10, 16, 25, 40, 64, 102, 161, 256)
+SEEDS = 4
+TOLERANCE = 1e-4
+
+
+def population(hidden: tuple[tuple[int, ...], ...], seeds: int) -> tuple[list[nn.Module], TrainingData]:
+    """One network for each list of hidden sizes and seed; a seed has its own data and order."""
+    shapes = [(sizes, seed) for seed in range(seeds) for sizes in hidden]
+    members = [
+        MLP(FEATURES, sizes, CLASSES, generator=devices.generator("member", seed, *sizes)) for sizes, seed in shapes
+    ]
+    generator = devices.generator("benchmark")
+    inputs = torch.randn(seeds, SAMPLES, FEATURES, generator=generator)
+    targets = torch.randint(0, CLASSES, (len(members), SAMPLES), generator=generator)
+    return list(members), TrainingData(inputs=inputs, targets=targets, streams=[seed for _, seed in shapes])
+
+
+def plain_loop(members: list[nn.Module], data: TrainingData, steps: int) -> list[nn.Module]:
+    """What a reader would write; the order of the batches is the engine's."""
+    trained = []
+    for index, member in enumerate(members):
+        member = copy.deepcopy(member)
+        optimizer = torch.optim.Adam(member.parameters(), lr=RATE)
+        stream = data.streams[index]
+        for step in range(steps):
+            epoch, position = divmod(step, SAMPLES // BATCH)
+            if position == 0:
+                order = torch.randperm(SAMPLES, generator=devices.generator("batches", 0, stream, epoch))
+                inputs, targets = data.inputs[stream, order], data.targets[index, order]
+            part = slice(position * BATCH, (position + 1) * BATCH)
+            optimizer.zero_grad()
+            functional.cross_entropy(member(inputs[part]), targets[part]).backward()
+            optimizer.step()
+        trained.append(member)
+    return trained
+
+
+def operations(members: list[nn.Module], steps: int) -> float:
+    """Multiplications and additions of the products alone; the first layer needs no gradient of its inputs."""
+    total = 0
+    for member in members:
+        first, *others = [layer.weight.numel() for layer in member.layers]  # type: ignore[attr-defined]
+        total += 2 * BATCH * (2 * first + 3 * sum(others))
+    return float(total * steps)
+
+
+def row(what: str, hidden: tuple[tuple[int, ...], ...], seeds: int, steps: int, threads: int) -> Row:
+    """Time one population, after checking that both ways end with the same networks."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        members, data = population(hidden, seeds)
+        largest = difference(members, data, 10)
+        assert largest < TOLERANCE, f"{what}: parameters differ by {largest}"
+        plan = memory.chunks(members, data.inputs, data.streams, BATCH, 2, torch.device("cpu"), None)
+        return compare(
+            f"{what}, {threads} thread{'s' * (threads > 1)}",
+            lambda: train(members, data, steps=steps, learning_rate=RATE, batch_size=BATCH),
+            lambda: plain_loop(members, data, steps),
+            operations=operations(members, steps),
+            note=f"{len(members)} members in {len(plan)} chunks; same networks to {largest:.0e}",
+        )
+    finally:
+        torch.set_num_threads(before)
+
+
+def difference(members: list[nn.Module], data: TrainingData, steps: int) -> float:
+    """Largest difference of any parameter after some steps."""
+    history = train(members, data, steps=steps, learning_rate=RATE, batch_size=BATCH)
+    return max(
+        (parameter - state[name]).abs().max().item()
+        for member, state in zip(plain_loop(members, data, steps), history.states, strict=True)
+        for name, parameter in member.named_parameters()
+    )
+
+
+def engine() -> Iterator[Row]:
+    """Forty MLPs of ten widths."""
+    for threads in (1, 2):
+        yield row("engine, 40 MLPs of width 4 to 256", tuple((width,) for width in WIDTHS), SEEDS, 100, threads)
+
+
+def engine_widths() -> Iterator[Row]:
+    """Six equal members, wider and wider: where company stops paying, the engine trains them one by one."""
+    for width in (4, 64, 256, 1024, 2048, 4096):
+        yield row(f"engine, 6 MLPs 64-{width}-10", ((width,),), 6, 30, 1)
+    for width in (16, 64, 256, 512, 1024):
+        yield row(f"engine, 6 MLPs 64-{width}-{width}-10", ((width, width),), 6, 20, 1)

@@ -1,0 +1,127 @@
+"""torch.optim's update rules on one flat vector that holds the parameters of many independent members.
+
+Where every member has the same learning rate and weight decay, one fused kernel does the update; otherwise they are
+vectors with one entry a parameter. Both follow ``torch.optim`` term by term; a test compares them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from heldout.experiment import require
+
+Kind = Literal["sgd", "momentum", "adam", "adamw"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """An update rule, with torch.optim's names and defaults.
+
+    ``sgd`` and ``momentum`` are ``torch.optim.SGD`` (weight decay added to the gradient, no dampening), ``adam`` is
+    ``torch.optim.Adam`` (weight decay added to the gradient), ``adamw`` is ``torch.optim.AdamW`` (weight decay apart).
+
+    Raises:
+        ValueError: unknown kind, or a constant outside its range.
+    """
+
+    kind: Kind = "adam"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        require(self.kind in get_args(Kind), "kind", self.kind, f"one of {', '.join(get_args(Kind))}")
+        require(all(0 <= beta < 1 for beta in self.betas), "betas", self.betas, "two numbers in [0, 1)")
+        require(self.eps > 0, "eps", self.eps, "above 0")
+        require(0 <= self.momentum < 1, "momentum", self.momentum, "in [0, 1)")
+
+    @property
+    def slots(self) -> int:
+        """How many numbers of state a parameter carries."""
+        return {"sgd": 0, "momentum": 1, "adam": 2, "adamw": 2}[self.kind]
+
+
+class FlatOptimizer:
+    """The state of an :class:`Optimizer` for one flat parameter vector, updated in place by :meth:`step`."""
+
+    def __init__(
+        self,
+        rule: Optimizer,
+        parameters: Tensor,
+        gradient: Tensor,
+        owner: Callable[[], Tensor],
+        learning_rate: Sequence[float],
+        weight_decay: Sequence[float],
+    ) -> None:
+        """``owner()`` gives, for each parameter, the position of its member in ``learning_rate`` and ``weight_decay``."""
+        self.rule, self.parameters, self.gradient = rule, parameters, gradient
+        self.slots = [torch.zeros_like(parameters) for _ in range(rule.slots)]
+        # A tensor on the device, so that a captured CUDA graph counts its own steps.
+        self.steps = torch.zeros((), dtype=torch.float32, device=parameters.device)
+        self._uniform = len(set(learning_rate)) == 1 and len(set(weight_decay)) == 1
+        self._one_rate, self._one_decay = float(learning_rate[0]), float(weight_decay[0])
+        if not self._uniform:
+            position = owner()
+            rates = torch.tensor(learning_rate, dtype=torch.float64, device=parameters.device)
+            decays = torch.tensor(weight_decay, dtype=torch.float64, device=parameters.device)
+            self._rate, self._decay = rates.to(parameters)[position], decays.to(parameters)[position]
+            # torch.optim forms this product, too, in float64.
+            self._kept = (1 - rates * decays).to(parameters)[position]
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that must be saved to go on later."""
+        return {"steps": self.steps, **{f"slot{i}": slot for i, slot in enumerate(self.slots)}}
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update from the gradient as it stands."""
+        self.steps.add_(1)
+        if self._uniform:
+            self._fused()
+        elif self.rule.kind in ("adam", "adamw"):
+            self._adam()
+        else:
+            self._sgd()
+
+    def _fused(self) -> None:
+        rule, (parameters, gradient) = self.rule, ([self.parameters], [self.gradient])
+        slots = [[slot] for slot in self.slots]
+        if rule.kind in ("adam", "adamw"):
+            kernel = torch._fused_adam_ if rule.kind == "adam" else torch._fused_adamw_
+            kernel(
+                parameters, gradient, slots[0], slots[1], [], [self.steps],
+                lr=self._one_rate, beta1=rule.betas[0], beta2=rule.betas[1], weight_decay=self._one_decay, eps=rule.eps,
+                amsgrad=False, maximize=False,
+            )  # fmt: skip
+        else:
+            torch._fused_sgd_(
+                parameters, gradient, slots[0] if slots else [],
+                weight_decay=self._one_decay, momentum=rule.momentum if slots else 0.0, lr=self._one_rate, dampening=0.0,
+                nesterov=False, maximize=False, is_first_step=False,
+            )  # fmt: skip
+
+    def _sgd(self) -> None:
+        direction = torch.addcmul(self.gradient, self.parameters, self._decay)
+        if self.slots:
+            direction = self.slots[0].mul_(self.rule.momentum).add_(direction)
+        self.parameters.addcmul_(direction, self._rate, value=-1)
+
+    def _adam(self) -> None:
+        first, second = self.slots
+        beta1, beta2 = self.rule.betas
+        gradient = self.gradient
+        if self.rule.kind == "adamw":
+            self.parameters.mul_(self._kept)
+        else:
+            gradient = torch.addcmul(gradient, self.parameters, self._decay)
+        first.lerp_(gradient, 1 - beta1)
+        second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        # 1 - 0.999 ** t loses four digits in float32 at small t.
+        steps = self.steps.double()
+        bias1 = (1 - beta1**steps).to(first.dtype)
+        root_bias2 = (1 - beta2**steps).sqrt().to(first.dtype)
+        denominator = second.sqrt().div_(root_bias2).add_(self.rule.eps)
+        self.parameters.addcdiv_(first * self._rate, denominator.mul_(bias1), value=-1)

@@ -1,0 +1,367 @@
+"""The engine against one-by-one torch.optim, against itself in chunks, and against kill -9."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from heldout import checkpoints, devices, memory
+from heldout.ensemble import History, Optimizer, TrainingData, log_spaced_steps, train
+from heldout.losses import squared_error
+from heldout.networks import MLP, OneLayerTransformer
+
+SAMPLES, FEATURES, CLASSES, SEED = 30, 6, 4, 3
+TORCH_OPTIMIZERS = {
+    "sgd": torch.optim.SGD,
+    "momentum": lambda *args, **kwargs: torch.optim.SGD(*args, momentum=0.9, **kwargs),
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+
+class Subclass(MLP):
+    """Computes something else than an MLP, so the layout for MLPs must not take it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * 2
+
+
+def population(dtype: torch.dtype = torch.float32) -> tuple[list[nn.Module], TrainingData]:
+    """MLPs of several widths and depths on two streams, in an order that no layout would choose."""
+    members: list[nn.Module] = []
+    streams = []
+    for stream in (1, 0):
+        for position, hidden in enumerate(([8], [3], [5, 5], [8], [5])):
+            generator = devices.generator("member", stream, position)
+            members.append(MLP(FEATURES, hidden, CLASSES, generator=generator, dtype=dtype))
+            streams.append(stream)
+    generator = devices.generator("others")
+    members.append(Subclass(FEATURES, [8], CLASSES, generator=generator, dtype=dtype))
+    members += [
+        MLP(FEATURES, [5, 5], CLASSES, generator=generator, dtype=dtype, activation=a) for a in ("tanh", "relu")
+    ]
+    streams += [0, 1, 0]
+    generator = devices.generator("data")
+    inputs = torch.randn(2, SAMPLES, FEATURES, generator=generator, dtype=dtype)
+    targets = torch.randint(0, CLASSES, (len(members), SAMPLES), generator=generator)
+    return members, TrainingData(inputs=inputs, targets=targets, streams=streams, keys=[100, 205])
+
+
+def one_by_one(member, data, index, *, kind, rate, decay, steps, batch_size):
+    """The loop a reader would write."""
+    member = copy.deepcopy(member)
+    optimizer = TORCH_OPTIMIZERS[kind](member.parameters(), lr=rate, weight_decay=decay)
+    stream = data.streams[index]
+    for step in range(steps):
+        chosen = torch.arange(SAMPLES)
+        if batch_size is not None:
+            epoch, position = divmod(step, SAMPLES // batch_size)
+            order = torch.randperm(SAMPLES, generator=devices.generator("batches", SEED, data.keys[stream], epoch))
+            chosen = order[position * batch_size : (position + 1) * batch_size]
+        optimizer.zero_grad()
+        functional.cross_entropy(member(data.inputs[stream, chosen]), data.targets[index, chosen]).backward()
+        optimizer.step()
+    return member
+
+
+def farthest(history: History, members: list[nn.Module]) -> float:
+    """Largest difference of any parameter of any member."""
+    return max(
+        (parameter - history.states[i][name]).abs().max().item()
+        for i, member in enumerate(members)
+        for name, parameter in member.named_parameters()
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("per_member", [True, False])
+@pytest.mark.parametrize("kind", list(TORCH_OPTIMIZERS))
+def test_equals_training_one_by_one(kind, per_member, dtype):
+    members, data = population(dtype)
+    rates = [0.01 * (1 + i * per_member) for i in range(len(members))]
+    decays = [0.02 * (1 + i % 3 * per_member) for i in range(len(members))]
+    history = train(
+        members, data, steps=40, optimizer=Optimizer(kind=kind), batch_size=8, seed=SEED,
+        learning_rate=rates if per_member else rates[0], weight_decay=decays if per_member else decays[0],
+    )  # fmt: skip
+    alone = [
+        one_by_one(member, data, i, kind=kind, rate=rates[i], decay=decays[i], steps=40, batch_size=8)
+        for i, member in enumerate(members)
+    ]
+    assert farthest(history, alone) < (1e-10 if dtype == torch.float64 else 1e-5)
+    assert farthest(history, members) > 0.05
+
+
+def test_full_batch_equals_training_one_by_one():
+    members, data = population(torch.float64)
+    history = train(members, data, steps=20, learning_rate=0.01)
+    alone = [
+        one_by_one(member, data, i, kind="adam", rate=0.01, decay=0, steps=20, batch_size=None)
+        for i, member in enumerate(members)
+    ]
+    assert farthest(history, alone) < 1e-10
+
+
+def test_a_member_does_not_depend_on_its_company():
+    members, data = population(torch.float64)
+    together = train(members, data, steps=20, learning_rate=0.01, batch_size=8)
+    for i in (0, 6, 10):
+        stream = data.streams[i]
+        lone = TrainingData(
+            inputs=data.inputs[stream : stream + 1],
+            targets=data.targets[i : i + 1],
+            streams=[0],
+            keys=[data.keys[stream]],
+        )
+        alone = train([members[i]], lone, steps=20, learning_rate=0.01, batch_size=8)
+        for name, value in alone.states[0].items():
+            torch.testing.assert_close(value, together.states[i][name], rtol=0, atol=1e-12)
+
+
+def test_transformers_train_as_alone():
+    members = [
+        OneLayerTransformer(
+            5, 3, 5, generator=devices.generator(i), model_size=8, heads=2, hidden_size=16, dtype=torch.float64
+        )
+        for i in range(3)
+    ]
+    generator = devices.generator("tokens")
+    tokens = torch.randint(0, 5, (SAMPLES, 3), generator=generator)
+    data = TrainingData.shared(tokens, torch.randint(0, 5, (SAMPLES,), generator=generator), 3)
+    history = train(members, data, steps=10, learning_rate=0.01, optimizer=Optimizer(kind="adamw"), weight_decay=1.0)
+    alone = [
+        one_by_one(member, data, i, kind="adamw", rate=0.01, decay=1.0, steps=10, batch_size=None)
+        for i, member in enumerate(members)
+    ]
+    assert farthest(history, alone) < 1e-10
+
+
+def test_regression_with_another_loss():
+    members = [MLP(2, [4], 1, generator=devices.generator(i), dtype=torch.float64) for i in range(2)]
+    inputs = torch.randn(10, 2, generator=devices.generator("x"), dtype=torch.float64)
+    targets = inputs.sum(1, keepdim=True)
+    history = train(
+        members, TrainingData.shared(inputs, targets, 2), steps=5, learning_rate=0.1, loss=squared_error,
+        optimizer=Optimizer(kind="sgd"),
+    )  # fmt: skip
+    alone = copy.deepcopy(members[1])
+    optimizer = torch.optim.SGD(alone.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        functional.mse_loss(alone(inputs), targets).backward()
+        optimizer.step()
+    for name, value in alone.named_parameters():
+        torch.testing.assert_close(history.states[1][name], value.detach(), rtol=0, atol=1e-12)
+
+
+def outputs_on(inputs: torch.Tensor):
+    return lambda snapshot: {
+        "outputs": snapshot.predict(inputs),
+        "step": torch.full((len(snapshot.members),), snapshot.step),
+    }
+
+
+def test_probes_see_their_steps_and_members_in_the_callers_order():
+    members, data = population()
+    inputs = torch.randn(300, FEATURES, generator=devices.generator("probe"))
+    history = train(
+        members, data, steps=20, learning_rate=0.01, batch_size=8, probe=outputs_on(inputs), probe_steps=[0, 7, 20]
+    )
+    assert history.values["step"].tolist() == [[s] * len(members) for s in (0, 7, 20)]
+    for i, member in enumerate(members):
+        trained = copy.deepcopy(member)
+        np.testing.assert_allclose(history.values["outputs"][0, i], trained(inputs).detach(), atol=1e-5)
+        trained.load_state_dict(history.states[i])
+        np.testing.assert_allclose(history.values["outputs"][-1, i], trained(inputs).detach(), atol=1e-5)
+
+
+def test_predict_per_stream():
+    members, data = population()
+    history = train(
+        members, data, steps=0, learning_rate=0.01, probe_steps=[0],
+        probe=lambda snapshot: {"outputs": snapshot.predict(data.inputs, per_stream=True)},
+    )  # fmt: skip
+    for i, member in enumerate(members):
+        expected = member(data.inputs[data.streams[i]]).detach()
+        np.testing.assert_allclose(history.values["outputs"][0, i], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("per_chunk", [1, 3])
+def test_a_small_budget_makes_chunks_and_changes_nothing(per_chunk):
+    members, data = population(torch.float64)
+    inputs = torch.randn(20, FEATURES, generator=devices.generator("probe"), dtype=torch.float64)
+    arguments = {
+        "steps": 20, "learning_rate": [0.01 * (i + 1) for i in range(len(members))], "batch_size": 8,
+        "probe": outputs_on(inputs), "probe_steps": [0, 20],
+    }  # fmt: skip
+    whole = train(members, data, **arguments)
+    largest = max(memory.member_bytes(member, data.inputs[0], 8, 2) for member in members)
+    cut = train(members, data, **arguments, memory_budget_bytes=per_chunk * largest)
+    assert whole.chunks == [len(members)]
+    assert len(cut.chunks) > len(members) / (2 * per_chunk) > 1
+    assert sum(cut.chunks) == len(members)
+    np.testing.assert_allclose(whole.values["outputs"], cut.values["outputs"], atol=1e-12)
+    for a, b in zip(whole.states, cut.states, strict=True):
+        for name in a:
+            torch.testing.assert_close(a[name], b[name], rtol=0, atol=1e-12)
+
+
+def test_large_members_are_trained_alone_and_small_ones_together():
+    generator = devices.generator("sizes")
+    members = [MLP(64, [width], 10, generator=generator) for width in (8, 4096, 8, 4096)]
+    plan = memory.chunks(members, torch.zeros(1, 100, 64), [0] * 4, 100, 2, torch.device("cpu"), None)
+    assert sorted(map(sorted, plan)) == [[0, 2], [1], [3]]
+
+
+def test_the_order_of_batches_depends_on_the_key_alone():
+    members, data = population(torch.float64)
+    one = TrainingData(inputs=data.inputs[:1], targets=data.targets[:1], streams=[0], keys=[7])
+    again = TrainingData(inputs=data.inputs[:1], targets=data.targets[:1], streams=[0], keys=[7])
+    other = TrainingData(inputs=data.inputs[:1], targets=data.targets[:1], streams=[0], keys=[8])
+    runs = [train(members[:1], d, steps=5, learning_rate=0.1, batch_size=8).states[0] for d in (one, again, other)]
+    name = "layers.0.weight"
+    assert torch.equal(runs[0][name], runs[1][name])
+    assert not torch.equal(runs[0][name], runs[2][name])
+
+
+@pytest.mark.parametrize(("steps", "count"), [(0, 2), (1, 2), (10, 5), (1000, 20), (15000, 40)])
+def test_log_spaced_steps(steps, count):
+    spaced = log_spaced_steps(steps, count)
+    assert spaced[0] == 0
+    assert spaced[-1] == steps
+    assert spaced == sorted(set(spaced))
+    assert len(spaced) <= count
+
+
+def test_progress_reaches_the_total():
+    members, data = population()
+    seen = []
+    largest = max(memory.member_bytes(member, data.inputs[0], 30, 2) for member in members)
+    train(
+        members, data, steps=10, learning_rate=0.01, memory_budget_bytes=5 * largest,
+        progress=lambda done, total: seen.append((done, total)),
+    )  # fmt: skip
+    assert seen == sorted(seen)
+    assert seen[-1][0] == seen[-1][1]
+
+
+def checkpointed(path: Path | None, steps: int = 300, pause: float = 0.0, rate: float = 0.01) -> History:
+    """A training in two chunks that the tests below interrupt."""
+    members, data = population()
+    # A class of this file has another name in the child process, and the fingerprint counts that as another network.
+    kept = [i for i, member in enumerate(members) if type(member) is MLP]
+    members, streams = [members[i] for i in kept], [data.streams[i] for i in kept]
+    data = TrainingData(inputs=data.inputs, targets=data.targets[kept], streams=streams, keys=data.keys)
+    budget = 7 * max(memory.member_bytes(member, data.inputs[0], 8, 2) for member in members)
+    inputs = torch.randn(20, FEATURES, generator=devices.generator("probe"))
+    return train(
+        members, data, steps=steps, learning_rate=[rate] * 5 + [2 * rate] * (len(members) - 5), batch_size=8,
+        weight_decay=0.01, probe=outputs_on(inputs), probe_steps=log_spaced_steps(steps, 12), checkpoint=path,
+        checkpoint_every=10, memory_budget_bytes=budget, progress=lambda *_: time.sleep(pause),
+    )  # fmt: skip
+
+
+def equal_bit_for_bit(a: History, b: History) -> bool:
+    same_states = all(torch.equal(x[n], y[n]) for x, y in zip(a.states, b.states, strict=True) for n in x)
+    return same_states and all(np.array_equal(a.values[n], b.values[n]) for n in a.values) and a.steps == b.steps
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8])
+def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, share):
+    path = tmp_path / "run.npz"
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_ensemble; "
+        f"from pathlib import Path; test_ensemble.checkpointed(Path({str(path)!r}), pause=0.01)"
+    )
+    threads = str(torch.get_num_threads())
+    child = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "OMP_NUM_THREADS": threads})
+
+    def progress_of_file() -> float:
+        if not path.exists():
+            return 0.0
+        with np.load(path) as file:
+            return sum(int(file[name]) for name in file.files if name.endswith("/done")) / 600
+
+    deadline = time.monotonic() + 120
+    while progress_of_file() < share and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert child.returncode == -signal.SIGKILL
+    assert share <= progress_of_file() < 1
+    resumed = checkpointed(path)
+    assert len(resumed.chunks) == 2
+    assert equal_bit_for_bit(resumed, checkpointed(None))
+    assert equal_bit_for_bit(checkpointed(path), resumed)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "run.npz"
+    checkpointed(path, steps=20)
+    with pytest.raises(ValueError, match=r"checkpoint=.*same members, data and arguments"):
+        checkpointed(path, steps=20, rate=0.011)
+
+
+def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    checkpointed(path, steps=20)
+    before = path.read_bytes()
+
+    def full_disk(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(path, {"done": np.array(7)}, "digest")
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["run.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"steps": -1}, "steps=-1: must be 0 or more"),
+        ({"batch_size": 31}, "batch_size=31: must be None, or 1 to 30"),
+        ({"learning_rate": [0.1]}, "learning_rate=.*one a member"),
+        ({"learning_rate": float("nan")}, "learning_rate=.*finite"),
+        ({"weight_decay": -0.1}, "weight_decay=.*not negative"),
+        ({"probe_steps": [3, 2]}, "probe_steps=.*increasing"),
+        ({"probe_steps": [11]}, "probe_steps=.*from 0 to 10"),
+        ({"memory_budget_bytes": 10}, "memory_budget_bytes=10: must be at least"),
+        ({"device": "gpu"}, "device='gpu': must be one of"),
+        ({"checkpoint_every": 0}, "checkpoint_every=0: must be 1 or more"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    members, data = population()
+    with pytest.raises(ValueError, match=message):
+        train(members, data, **{"steps": 10, "learning_rate": 0.1, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"kind": "lion"}, "kind='lion': must be one of sgd, momentum, adam, adamw"), ({"betas": (0.9, 1.0)}, "betas"),
+     ({"eps": 0.0}, "eps=0.0: must be above 0"), ({"momentum": 1.0}, "momentum=1.0")],
+)  # fmt: skip
+def test_bad_optimizers_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Optimizer(**arguments)
+
+
+def test_bad_data_is_named():
+    inputs, targets = torch.zeros(2, 5, 3), torch.zeros(4, 5)
+    with pytest.raises(ValueError, match="targets"):
+        TrainingData(inputs=inputs, targets=targets, streams=[0, 1])
+    with pytest.raises(ValueError, match=r"streams=.*from 0 to 1"):
+        TrainingData(inputs=inputs, targets=targets, streams=[0, 1, 2, 0])
+    with pytest.raises(ValueError, match="keys"):
+        TrainingData(inputs=inputs, targets=targets, streams=[0, 1, 0, 1], keys=[1])
