@@ -4,6 +4,8 @@ EXPERIMENTS: tuple[str, ...] = (
     "polynomials",
     "gaussian_risk",
     "three_factors",
+    "epoch_wise",
+    "sample_wise",
     "effective_parameters",
     "feature_averaging",
     "benign_spectrum",
