@@ -5,7 +5,8 @@ their predictions are averaged. Over draws, E |mean of K - y|^2 = rest + varianc
 prediction is what averaging removes, and the rest (bias, and the variance due to the sample) is what it cannot. After
 d'Ascoli, Refinetti, Biroli and Krzakala 2020 (arXiv 2003.01054) and Adlam and Pennington 2020 (arXiv 2011.03321).
 
-Axes: seed (of the data), combine (mean or median over draws), num_draws (K), num_features (N).
+Axes: seed (of the data), combine (mean or median over draws, of an even number the lower middle value), num_draws (K),
+num_features (N).
 Deviations: real digits and finite sizes where the papers take limits; at N = n itself a draw's variance need not be finite.
 """
 
@@ -96,8 +97,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             for j, combined in enumerate((predicted[:draws].mean(0), predicted[:draws].median(0).values)):
                 test_mse[s, j, i] = squared(combined - targets).cpu()
                 test_error[s, j, i] = (combined.argmax(-1) != labels).double().mean(-1).cpu()
-        variance[s] = predicted.var(0).sum(-1).mean(-1).cpu()
-        rest[s] = squared(predicted - targets).mean(0).cpu() - variance[s]
+        variance[s] = predicted.var(0).sum(-1).mean(-1).cpu().numpy()
+        rest[s] = squared(predicted - targets).mean(0).cpu().numpy() - variance[s]
         train_mse[s] = fitted.max(0)
     return _dataset(config, seeds, counts, test_mse, test_error, variance, rest, train_mse)
 
