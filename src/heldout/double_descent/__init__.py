@@ -2,6 +2,7 @@
 
 EXPERIMENTS: tuple[str, ...] = (
     "polynomials",
+    "random_features",
     "gaussian_risk",
     "three_factors",
     "epoch_wise",

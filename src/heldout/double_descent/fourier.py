@@ -48,9 +48,9 @@ def draw(
 def features(
     x: Float[Tensor, "n dimension"], frequencies: Float[Tensor, "count dimension"], phases: Float[Tensor, " count"]
 ) -> Float[Tensor, "n count"]:
-    """sqrt(2) cos(w . x + b), computed in float32 on the device of ``x`` and handed back in float64 for the solvers."""
-    angles = torch.addmm(phases.to(x.device), x, frequencies.to(x.device).T)
-    return angles.cos_().double().mul_(math.sqrt(2))
+    """sqrt(2) cos(w . x + b) in float64: at the threshold the solution magnifies a rounding of the features ten-thousandfold."""
+    frequencies, phases = frequencies.to(x.device), phases.to(x.device)
+    return torch.addmm(phases.double(), x.double(), frequencies.double().T).cos_().mul_(math.sqrt(2))
 
 
 def minimum_norm_path(
