@@ -9,7 +9,7 @@ import xarray as xr
 from heldout import experiment, store
 from heldout.claims import Claim, Evidence
 from heldout.experiment import Experiment
-from heldout.prose import Prose
+from heldout.prose import Prose, written
 
 NOT_YET_RUN = "not yet run"
 
@@ -131,8 +131,9 @@ def changed(row: dict[str, Any]) -> bool:
 def in_words(evidence: Evidence) -> str:
     """Value and band as text, e.g. ``0.31 [0.28, 0.35]``."""
     if math.isnan(evidence.low) or math.isnan(evidence.high):
-        return f"{evidence.value:.3g}"
-    return f"{evidence.value:.3g} [{evidence.low:.3g}, {evidence.high:.3g}]"
+        return written(evidence.value, ".3g")
+    value, low, high = (written(number, ".3g") for number in (evidence.value, evidence.low, evidence.high))
+    return f"{value} [{low}, {high}]"
 
 
 def _plain(value: Any) -> Any:

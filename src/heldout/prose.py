@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 Number = float | int | str
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Prose:
@@ -20,7 +21,7 @@ class Prose:
 
 
 def fill(text: str, numbers: Mapping[str, Number]) -> str:
-    """Replace every ``[[name]]`` and ``[[name:format]]`` in ``text``.
+    """Replace every ``[[name]]`` and ``[[name:format]]`` in ``text``; formats are Python's, and powers of ten are set as such.
 
     Raises:
         ValueError: a name is not among ``numbers``.
@@ -30,7 +31,15 @@ def fill(text: str, numbers: Mapping[str, Number]) -> str:
         name, form = match.group(1), match.group(2) or ""
         if name not in numbers:
             raise ValueError(f"[[{name}]]: must be one of {', '.join(sorted(numbers))}")
-        value = numbers[name]
-        return format(value, form or ("" if isinstance(value, str) else ",.3g" if isinstance(value, float) else ","))
+        return written(numbers[name], form)
 
     return re.sub(r"\[\[(\w+)(?::([^\]]+))?\]\]", one, text)
+
+
+def written(value: Number, form: str = "") -> str:
+    """A number as it stands in a sentence: ``2e+07`` becomes ``2 × 10⁷``."""
+    text = format(value, form or ("" if isinstance(value, str) else ",.3g" if isinstance(value, float) else ","))
+    mantissa, e, exponent = text.partition("e")
+    if isinstance(value, str) or not e:
+        return text
+    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"

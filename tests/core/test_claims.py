@@ -64,6 +64,10 @@ def test_a_changed_verdict_a_holding_control_or_an_unfair_one_is_noticed() -> No
 
 def test_numbers_in_prose_come_from_the_record() -> None:
     assert prose.fill("p = [[p]], error [[error:.2f]]", {"p": 1500, "error": 0.1234}) == "p = 1,500, error 0.12"
+    assert (
+        prose.fill("[[a:.0e]] and [[b:.1e]] and [[c]]", {"a": 2e7, "b": -3.14e-12, "c": "see"})
+        == "2 × 10⁷ and -3.1 × 10⁻¹² and see"
+    )
     with pytest.raises(ValueError, match=r"\[\[eror\]\].*error"):
         prose.fill("[[eror]]", {"error": 1.0})
 
