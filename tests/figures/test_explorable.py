@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from heldout.double_descent.gaussian_theory import exact_risk, signal, split
 from heldout.figures.explorable import MODULES, Explorable, bundle
 from heldout.figures.explorable_schema import encode
 
@@ -220,6 +221,11 @@ def test_risk_in_the_browser_is_the_risk_in_python(tmp_path: Path) -> None:
     ]
     expected = [reference_risk(**case) for case in cases]
     np.testing.assert_allclose(browser_risks(cases, tmp_path), expected, rtol=1e-6)
+    library = [
+        exact_risk(c["n"], c["p"], *split(signal(c["d"], 0.0 if c["spectrum"] == "even" else 1.0), c["p"]), c["noise"])
+        for c in cases
+    ]
+    np.testing.assert_allclose(library, expected, rtol=1e-6)
     assert sum(np.isinf(expected)) == 2 * 3 * 2 * 2
 
 

@@ -88,11 +88,11 @@ function ticks(axis, room) {
   const powers = low < 0.001 || high > 1e5;
   const result = [];
   for (let k = first; k <= last; k += 1) {
-    for (let m = 1; m < 10; m += 1) {
+    for (let m = 1; m < (decades > 5 ? 2 : 10); m += 1) {
       const v = m * 10 ** k;
       if (!inside(v)) continue;
       const named = labelled.includes(m) && (((k % stride) + stride) % stride === 0);
-      result.push([v, !named ? "" : powers ? (m === 1 ? `10${superscript(k)}` : "") : format(v)]);
+      result.push([v, !named ? "" : powers && (k < -2 || k > 3) ? (m === 1 ? `10${superscript(k)}` : "") : format(v)]);
     }
   }
   return result;

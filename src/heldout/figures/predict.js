@@ -66,7 +66,7 @@ function render({ model, el }) {
     y: data.y,
     lines: [
       ...(data.known || []).map((k, i) => ({ ...k, color: k.color ?? i + 2, x: data.x.values, y: k.values })),
-      { name: "your curve", color: 1, x: data.anchors, y: guess, dash: committed || !touched, label: touched },
+      { name: "your curve", color: 1, x: data.anchors, y: guess, dash: committed || !touched },
       ...(committed ? [{ name: data.truth.name, color: 0, x: data.x.values, y: data.truth.values, width: 3, class: "hx-reveal" }] : []),
     ],
     bands: committed && data.truth.low ? [{ color: 0, x: data.x.values, low: data.truth.low, high: data.truth.high, class: "hx-reveal" }] : [],
