@@ -37,11 +37,11 @@ class Config:
     noise_std: float = 0.2  # standard deviation of the noise; the target's weights have norm 1
     ridge: float = 0.0  # added to the diagonal of the Gram matrix
     correlation: float = 0.0  # of neighboring features
-    num_trials: int = 3000
+    num_trials: int = 2000
     limit_train_count: int = 200  # n of the simulation beside the limit
     limit_noise_std: float = 0.5
     aspects: tuple[float, ...] = (0.25, 0.5, 0.75, 0.9, 1.1, 1.25, 1.5, 2.0, 3.0)  # p / n, every feature used
-    limit_trials: int = 100
+    limit_trials: int = 60
     first_seed: int = 100
 
     def __post_init__(self) -> None:
@@ -276,7 +276,7 @@ CLAIMS = (
         check=checks.near_limit,
         control=Control(
             says="neighboring features with correlation 0.9, beyond p = n",
-            config=replace(BOOK, num_trials=10, limit_trials=50, correlation=0.9),
+            config=replace(BOOK, num_trials=10, limit_trials=40, correlation=0.9),
             manipulation=checks.right_below_one,
         ),
     ),
