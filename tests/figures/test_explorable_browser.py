@@ -232,6 +232,14 @@ def test_probe_of_the_opening_reads_the_curves(show: Any) -> None:
     assert said(page) == "Show at least two curves to compare them."
 
 
+def test_opening_probe_starts_in_the_widest_gap(show: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DEMOS["opening"]()
+    del data["probe"]
+    monkeypatch.setitem(DEMOS, "opening", lambda: data)
+    data["points"]["x"][2] = 0.55  # the widest gap is now 0.25 to 0.55
+    assert "at x = 0.40 " in said(show("opening").page)
+
+
 def test_scrub_links_the_error_chart_to_the_fit(show: Any) -> None:
     page = show("scrub").page
     assert said(page) == "At p = 4 (Legendre): training error 0.1, test error 0.1."

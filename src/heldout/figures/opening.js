@@ -4,12 +4,19 @@ import { fill, interpolate, scaffold, session, slider } from "./controls.js";
 
 const SENTENCE = "Training loss {losses}; at {symbol} = {x} the {shown} curves differ by up to {spread}.";
 
+// The middle of the widest gap between neighboring points: there the data say least.
+function widestGap(xs) {
+  const sorted = [...xs].sort((a, b) => a - b);
+  const i = sorted.slice(1).reduce((best, x, k) => (x - sorted[k] > sorted[best + 1] - sorted[best] ? k : best), 0);
+  return (sorted[i] + sorted[i + 1]) / 2;
+}
+
 function render({ model, el }) {
   const ui = scaffold(model, el);
   const data = model.get("data");
   const range = extent(data.x, data.x.values, 0);
   const step = (range[1] - range[0]) / 100;
-  const state = { x: data.probe ?? (range[0] + range[1]) / 2, hidden: [] };
+  const state = { x: range[0] + Math.round(((data.probe ?? widestGap(data.points.x)) - range[0]) / step) * step, hidden: [] };
   const loss = (value) => (value !== null && value < (data.zero ?? 1e-9) ? "0" : format(value, ".2g"));
   let view = null;
 

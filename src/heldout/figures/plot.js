@@ -151,7 +151,7 @@ export function chart(parent, first) {
 
   function layout() {
     const width = Math.max(240, box.clientWidth || 640);
-    const height = spec.height || Math.round(Math.max(250, Math.min(400, width * 0.56)));
+    const height = spec.height || Math.round(Math.max(280, Math.min(400, width * 0.56)));
     const size = width < 520 ? 12 : 13;
     const font = `${size}px ${getComputedStyle(box).fontFamily}`;
     const named = spec.lines.filter((line) => line.name && line.label !== false && line.y.some(Number.isFinite));
@@ -232,7 +232,7 @@ export function chart(parent, first) {
       outer.push(h("line", { x1: f.left, x2: f.right, y1: y, y2: y, class: "hx-marker" }));
       outer.push(h("text", { x: f.right - 4, y: y - 5, "text-anchor": "end", class: "hx-halo" }, m.label || ""));
     }
-    const dots = (spec.points || []).filter((p) => Number.isFinite(f.sx.to(p.x)) && Number.isFinite(f.sy.to(p.y)))
+    const dots = (spec.points || []).filter((p) => Number.isFinite(f.sx.to(p.x)) && f.sy.to(p.y) >= f.top - 3 && f.sy.to(p.y) <= f.bottom + 3)
       .map((p) => h("circle", { cx: f.sx.to(p.x), cy: f.sy.to(p.y), r: p.r || 4, class: `hx-dot ${p.class || ""}`, style: `--tone:${color(p.color)}` }));
     svg.setAttribute("viewBox", `0 0 ${f.width} ${f.height}`);
     svg.setAttribute("height", f.height);
