@@ -32,9 +32,9 @@ known?: [{name, values, color?}], markers?: [{label, value}], start?, sentence?}
 **choice** ``{question, options: [{label, feedback, correct?}], closing?, reveal?}``; ``reveal`` is the id of an
 element with the ``hidden`` attribute.
 
-**opening** ``{x: axis with values, y: axis, curves: [{name, values, training_loss, color?}], points: {x, y}, probe?, zero?: 1e-9,
-sentence?}``; ``probe`` is the initial x, else the middle of the widest gap between points; a training loss below ``zero`` is shown
-as 0. ``sentence`` may use ``{losses}``, ``{symbol}``, ``{x}``, ``{shown}`` (how many), ``{spread}``.
+**opening** ``{x: axis with values, y: axis, curves: [{name, values, training_loss, color?}], points: {x, y}, probe?, zero?,
+sentence?}``; ``probe`` is the initial x, else the middle of the widest gap between points; a training loss below ``zero``
+(1e-9) is shown as 0. ``sentence`` may use ``{losses}``, ``{symbol}``, ``{x}``, ``{shown}`` (how many), ``{spread}``.
 
 **scrub** ``{x: axis with values, y: axis with range, capacity: axis with values (also name?, initial?, unit?),
 error: axis, bases: [{name, fits, test_error, train_error?}], points: {x, y}, target?, markers?, basis_label?,
