@@ -236,7 +236,7 @@ CLAIMS = (
         id="gaussian_risk.exact",
         says="The simulated mean risk is within 4 standard errors of the exact one at every p with |p - n| >= 5, in all cases.",
         rows=("S0.6", "S2.3"),
-        source="Belkin, Hsu and Xu 2020, arXiv 1903.07571, Theorem 1",
+        source="Belkin, Hsu and Xu 2020, arXiv 1903.07571, Gaussian features",
         check=checks.agrees,
         control=Control(
             says="the formula without the term for the features left out",
@@ -248,7 +248,7 @@ CLAIMS = (
         id="gaussian_risk.peak",
         says="In every case the median risk is largest at p = n, give or take one feature.",
         rows=("S0.6",),
-        source="Belkin, Hsu and Xu 2020, arXiv 1903.07571, Theorem 1: infinite mean for |p - n| <= 1",
+        source="Belkin, Hsu and Xu 2020, arXiv 1903.07571, Gaussian features: infinite mean for |p - n| <= 1",
         check=checks.peak_offset,
         control=Control(
             says="ridge regression with ridge 10 on the same draws",
