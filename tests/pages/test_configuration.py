@@ -150,6 +150,27 @@ def test_the_lock_pins_everything_the_project_asks_for() -> None:
     assert lock["torch"] == "2.13.0"
 
 
+def test_every_package_that_the_library_imports_is_declared() -> None:
+    from importlib.metadata import packages_distributions
+
+    imported = (
+        {
+            line.split()[1].split(".")[0]
+            for file in (ROOT / "src").rglob("*.py")
+            for line in file.read_text(encoding="utf-8").splitlines()
+            if re.match(r"\s*(import|from) [a-zA-Z]", line) and " import " in f" {line.strip()} "
+        }
+        - set(sys.stdlib_module_names)
+        - {"heldout"}
+    )
+    owners = packages_distributions()
+    declared = {canonicalize_name(Requirement(name).name) for name in PROJECT["dependencies"]}
+    undeclared = {
+        module for module in imported if not declared & {canonicalize_name(n) for n in owners.get(module, [])}
+    }
+    assert undeclared == set()
+
+
 def test_the_lock_is_what_is_installed() -> None:
     from importlib.metadata import version
 
