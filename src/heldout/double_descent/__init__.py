@@ -7,9 +7,11 @@ EXPERIMENTS: tuple[str, ...] = (
     "three_factors",
     "epoch_wise",
     "sample_wise",
+    "many_interpolants",
     "effective_parameters",
     "feature_averaging",
     "benign_spectrum",
     "triple_descent",
     "final_ascent",
+    "closing_panel",
 )

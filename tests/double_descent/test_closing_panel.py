@@ -1,0 +1,58 @@
+"""The closing panel of double descent: the models are what they are said to be, and the claims can fail."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import xarray as xr
+
+from heldout.double_descent import closing_panel
+from heldout.double_descent import interpolant_fits as fits
+
+TINY = replace(closing_panel.SMOKE, num_train=40, num_extra=60, num_test=100, num_seeds=2)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> xr.Dataset:
+    return closing_panel.run(TINY, device="cpu")
+
+
+def test_all_models_interpolate_and_have_their_norms() -> None:
+    problem = fits.prepare("bundled", (40, 60, 100), 320, 0, torch.device("cpu"))
+    weights = closing_panel.models(TINY, problem)
+    assert [len(weights[name]) for name in (closing_panel.NEAR, closing_panel.MIDDLE, closing_panel.FAR)] == [
+        44,
+        80,
+        320,
+    ]
+    for name, found in weights.items():
+        residual = problem.design[:, : len(found)] @ found - problem.targets
+        assert float(residual.abs().max()) < 1e-9, name
+    for name in (closing_panel.LARGE, closing_panel.HIDDEN):
+        assert float(weights[name].norm() / weights[closing_panel.FAR].norm()) == pytest.approx(4.0)
+    hidden, far = weights[closing_panel.HIDDEN], weights[closing_panel.FAR]
+    assert float((problem.test @ (hidden - far)).abs().max()) < 1e-9
+
+
+def test_equal_losses_and_a_yardstick(tiny: xr.Dataset) -> None:
+    assert float(tiny.loss_difference.max()) < 1e-16
+    assert float(tiny.distance.sel(set="train").max()) == 0
+    assert float(tiny.yardstick.sel(set="train").max()) == 0
+    assert float(tiny.yardstick.sel(set="test").min()) > 0
+    assert tiny.natural.values.tolist() == [True, True, False, False, False]
+
+
+def test_claims_fail_when_training_digits_are_in_dispute(tiny: xr.Dataset) -> None:
+    disputed = tiny.copy(deep=True)
+    disputed.distance.loc[{"set": "train"}] = 0.01
+    for claim in closing_panel.CLAIMS:
+        assert claim.check(tiny).holds
+        assert not claim.check(disputed).holds
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("num_test", 400), ("num_extra", 300), ("norm_factor", 1.0), ("num_seeds", 0)]
+)
+def test_bad_config(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=field):
+        replace(TINY, **{field: value})
