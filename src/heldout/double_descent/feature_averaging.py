@@ -66,7 +66,7 @@ SMOKE = Config(
     first_seed=0,
 )
 BOOK = Config()
-PAPER = Config(num_train=4000, num_test=10_000, draw_counts=(1, 2, 5, 10, 20, 50))
+PAPER = Config(num_train=2000, num_test=3000, draw_counts=(1, 2, 5, 10, 20, 50))
 
 
 @recorded

@@ -87,7 +87,7 @@ SMOKE = Config(
     first_seed=0,
 )
 BOOK = Config()
-PAPER = Config(input_dim=100, num_features=1000, num_test=2000, num_seeds=50)
+PAPER = Config(input_dim=100, num_features=1000, num_test=2000, num_seeds=10)
 
 
 @recorded

@@ -147,7 +147,7 @@ def which_activation() -> dict[str, Any]:
         "title": "Predict: how many peaks?",
         "alt": "A question with three answers.",
         "data": {
-            "question": "Noisy targets, p random tanh features of d inputs, d far below p. Where does the error peak as samples are added?",
+            "question": "Noisy targets, p random tanh features of d inputs, d far below p. Where is the error largest?",
             "options": [
                 {
                     "label": "only near n = d",
