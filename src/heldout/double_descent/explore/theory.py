@@ -31,7 +31,7 @@ def mean_at_the_threshold(result: xr.Dataset) -> dict[str, Any]:
         "title": "One number that will not settle",
         "alt": "A question with three answers about the mean of the simulated risk at p = n.",
         "data": {
-            "question": f"We average the risk at p = n over {trials:,} trials. What does a hundred times as many trials do to it?",
+            "question": f"We average the risk at p = n over {trials:,} trials. What do a hundred times as many do to it?",
             "options": [
                 {
                     "label": "It settles: the error of a mean falls with the square root of the number of trials",
