@@ -225,10 +225,11 @@ def opening(result: xr.Dataset) -> dict[str, object]:
         "curves": [
             {
                 "name": curve,
+                "color": style.COLORS.index(color),
                 "values": first.function.sel(curve=curve).values,
                 "training_loss": float(first.train_mse.sel(curve=curve)),
             }
-            for curve in CURVES
+            for curve, color in zip(CURVES, COLORS, strict=True)
         ],
         "points": {"x": first.train_x.values, "y": first.train_y.values},
         "zero": 1e-8,

@@ -16,7 +16,7 @@ def prediction(result: xr.Dataset) -> dict[str, Any]:
     low, middle, high = np.quantile(result.test_mse.sel(basis="legendre").values, [0.1, 0.5, 0.9], axis=0)
     return {
         "title": "Draw the test error you expect",
-        "alt": "An empty chart of test error against the number of basis functions, to be drawn on.",
+        "alt": f"Measured: the error falls to a valley, peaks at {int(result.num_train)} functions, and falls again.",
         "data": {
             "prompt": "Drag the points, or use the sliders, to draw the test error. Then commit.",
             "x": X_AXIS | {"values": result.feature_count.values},
