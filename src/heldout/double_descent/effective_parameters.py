@@ -9,8 +9,8 @@ They also split the feature count N in two: the directions that are fitted (prin
 the features in excess of them. ``switch`` is the share of n at which our models stop adding directions; 1 is plain least squares.
 
 Axes: seed, switch, num_features (N).
-Deviations: 300 digits (PAPER: 2,000) instead of 10,000; no intercept; float64. The estimator n * mean ||s||^2 is derived above; the paper's
-code averages the same ||s||^2 over the test inputs.
+Deviations: 300 digits (PAPER: 2,000) instead of 10,000; no intercept; float64. The count n * mean ||s||^2 is derived above; the
+paper's code averages the same ||s||^2 over the test inputs.
 """
 
 from dataclasses import dataclass
