@@ -12,7 +12,9 @@ from playwright.sync_api import ConsoleMessage, Error, Page, Request, Response
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT_PAGES = [f"{page}.html" for page in toc_pages(ROOT)]
-ALL_PAGES = [*CONTENT_PAGES, "genindex.html", "search.html"]
+# The index of theorems is there only when the book has theorems.
+INDEX_PAGES = ["genindex.html", "search.html", "prf-prf.html"]
+ALL_PAGES = CONTENT_PAGES + [page for page in INDEX_PAGES if (ROOT / "_build" / "html" / page).is_file()]
 LOCAL_SCHEMES = {"data", "blob", "file", "about"}
 ALREADY_COMPRESSED = (".woff2", ".woff", ".png", ".webp", ".jpg")
 

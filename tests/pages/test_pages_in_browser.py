@@ -104,6 +104,11 @@ def test_prose_is_rendered(desktop: Page, address: str, path: str) -> None:
         assert leftover not in text, f"{leftover} is left in the text: {text[max(0, text.find(leftover) - 80) :][:200]}"
 
 
+@pytest.mark.usefixtures("site")
+def test_the_indexes_are_among_the_pages_tested() -> None:
+    assert {"genindex.html", "search.html"} <= set(ALL_PAGES), "run again: the site was not built before collection"
+
+
 def test_index_leads_to_the_first_page(desktop: Page, address: str) -> None:
     open_page(desktop, f"{address}/index.html")
     desktop.wait_for_url(f"**/{CONTENT_PAGES[0]}")
