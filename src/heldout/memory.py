@@ -15,7 +15,7 @@ from heldout.layouts import structure
 #   megabytes a member  .09   .26   .79   2.9   5.7    11     megabytes a member  .14   .42   2.7   8.9     32
 # Company stops paying between 3 and 6 MB a member, where one member's state fills a core's cache by itself.
 CPU_ALONE_BYTES = 4 * 2**20
-CPU_CHUNK_BYTES = 16 * 2**20
+CPU_CHUNK_BYTES = 32 * 2**20
 _MEASURED_SAMPLES = 64
 
 
