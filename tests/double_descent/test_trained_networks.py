@@ -85,7 +85,7 @@ def planted(test_error: list[float], train_error: list[float] | None = None) -> 
             "train_error": (dims, spread(train_error or [0.5, 0.3, 0.1, 0.01, 0.0, 0.0])),
             "parameters": ("width", [75 * w + 10 for w in widths]),
         },
-        {"seed": range(100, 105), "noise": [0.0, 0.2], "width": widths, "epoch": [0, 20, 100]},
+        {"seed": range(100, 105), "noise": [0.0, 0.2], "width": widths, "epoch": [0, 20, 120]},
         {"num_train": 160},
     )
 
@@ -126,7 +126,7 @@ def test_early_stopping_takes_the_lowest_validation_error() -> None:
 
 def test_counting_parameters_names_one_width_at_every_epoch() -> None:
     counted = checks.threshold_by_counting(planted(HUMP))
-    for epoch in (20, 100):
+    for epoch in (20, 120):
         at = checks.interpolation_width(checks.noisy(counted.sel(epoch=epoch)))
         assert set(at.values) == {2.0}
 

@@ -5,6 +5,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "random_features",
     "gaussian_risk",
     "three_factors",
+    "trained_networks",
     "epoch_wise",
     "sample_wise",
     "many_interpolants",

@@ -12,7 +12,7 @@ from heldout.claims import Claim, Control, Evidence, across_seeds, bootstrap_int
 FITTED = 0.05  # a network has fitted its training labels when it misses at most this share of them
 NO_RISE = 0.01  # a mean curve that rises no more than this above its running minimum has no peak
 FACTOR = 2.0  # widths within this factor of each other count as the same place
-EARLIER = 5  # the peak is looked at after the whole training, and after the first fifth of it
+EARLIER = 6  # the peak is looked at after the whole training, and after the first sixth of it
 
 
 def at_end(result: xr.Dataset) -> xr.Dataset:
@@ -26,7 +26,7 @@ def at_best_epoch(result: xr.Dataset) -> xr.Dataset:
 
 
 def at_earlier_epoch(result: xr.Dataset) -> xr.Dataset:
-    """The networks at the recorded epoch nearest to a fifth of the training."""
+    """The networks at the recorded epoch nearest to a sixth of the training."""
     return result.sel(epoch=int(result.epoch[-1]) / EARLIER, method="nearest")
 
 
@@ -205,7 +205,7 @@ CLAIMS = (
     ),
     Claim(
         id="trained_networks.peak_where_it_fits",
-        says="After a fifth of the training and after all of it, the peak lies within a factor of two of the narrowest network "
+        says="After a sixth of the training and after all of it, the peak lies within a factor of two of the narrowest network "
         "that fits its labels.",
         rows=("S0.6", "S0.7"),
         source=SOURCE,
