@@ -1,0 +1,156 @@
+"""Explorables of the page on trained networks."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from heldout.double_descent.epoch_wise import prominence
+from heldout.double_descent.trained_network_checks import FITTED, at_end
+
+WIDTH_AXIS = {"label": "hidden units", "scale": "log", "symbol": "width", "format": ","}
+SHARE_AXIS = {"label": "share misclassified", "symbol": "error", "format": ".2f"}
+TIME_AXIS = {"label": "training time", "scale": "log", "symbol": "t", "format": ".2g"}
+QUANTILES = [0.1, 0.5, 0.9]
+
+
+def prediction(result: xr.Dataset) -> dict[str, Any]:
+    """The reader draws the test error of fully trained networks on noisy labels against their width."""
+    error = at_end(result).test_error.isel(noise=-1)
+    low, middle, high = np.quantile(error.values, QUANTILES, axis=0)
+    widths = result.width.values
+    return {
+        "title": "Draw the test error you expect",
+        "alt": "An empty chart of test error against the number of hidden units, to be drawn on.",
+        "data": {
+            "prompt": "A fifth of the training labels are wrong. Drag the points to draw the test error, then commit.",
+            "x": WIDTH_AXIS | {"values": widths},
+            "y": SHARE_AXIS | {"range": [0.0, 0.8]},
+            "anchors": widths[np.unique(np.linspace(0, len(widths) - 1, 7).round().astype(int))],
+            "truth": {"name": "measured", "values": middle, "low": low, "high": high},
+            "start": 0.3,
+        },
+    }
+
+
+def epochs(result: xr.Dataset) -> dict[str, Any]:
+    """Training and test error against width after the chosen number of epochs, on correct or on noisy labels."""
+    test, train = (result[name].transpose("seed", "noise", "epoch", "width") for name in ("test_error", "train_error"))
+    low, middle, high = np.quantile(test.values, QUANTILES, axis=0)
+    fitted = train.median("seed")
+    fit_width = fitted.width.where(fitted <= FITTED).min("width")
+    return {
+        "title": "Train longer, and watch the peak move",
+        "alt": "Test and training error against width after the chosen number of epochs; with time the peak moves to the left.",
+        "data": {
+            "x": WIDTH_AXIS | {"values": result.width.values},
+            "y": SHARE_AXIS | {"range": [0.0, 0.9]},
+            "controls": [
+                {
+                    "name": "noise",
+                    "label": "Training labels",
+                    "values": [_labels(float(share)) for share in result.noise],
+                    "initial": _labels(float(result.noise[-1])),
+                },
+                {"name": "epoch", "label": "Epochs of training", "values": result.epoch.values, "format": ","},
+            ],
+            "series": [
+                {"name": "test", "values": middle, "low": low, "high": high, "by": ["noise", "epoch"], "color": 1},
+                {"name": "training", "values": fitted.values, "by": ["noise", "epoch"], "color": 0, "dash": True},
+            ],
+            "markers": [{"label": "fits every label", "values": fit_width.values, "by": ["noise", "epoch"]}],
+            "lookups": {
+                "best": {"series": "test", "stat": "min", "format": ".2f"},
+                "best_width": {"series": "test", "stat": "argmin", "format": ","},
+                "last": {"series": "test", "stat": "last", "format": ".2f"},
+                "fit": {"values": fit_width.values, "by": ["noise", "epoch"], "format": ","},
+            },
+            "sentence": "{noise}, after {epoch} epochs: lowest test error {best} at {best_width} hidden units, {last} at the "
+            "widest. Narrowest network that fits its labels: {fit}.",
+        },
+    }
+
+
+def _labels(share: float) -> str:
+    return f"{share:.0%} wrong" if share else "all correct"
+
+
+def speeds(result: xr.Dataset) -> dict[str, Any]:
+    """Risk along training time for the chosen scale and number of the small features."""
+    result = result.sortby("scale")
+    curves = result.risk.transpose("seed", "small_dim", "scale", "time").isel(time=slice(None, None, 2))
+    low, middle, high = np.quantile(curves.values, QUANTILES, axis=0)
+    peak = prominence(result.risk).median("seed").transpose("small_dim", "scale")
+    return {
+        "title": "Two speeds",
+        "alt": "Risk along training time; the peak between two valleys vanishes as the small features approach the large ones.",
+        "data": {
+            "x": TIME_AXIS | {"values": curves.time.values},
+            "y": {"label": "risk", "symbol": "risk", "format": ".2f", "range": [0.0, float(np.max(high)) * 1.1]},
+            "controls": [
+                {
+                    "name": "small_dim",
+                    "label": "Number of small features",
+                    "values": result.small_dim.values,
+                    "initial": int(result.attrs["reference_dim"]),
+                    "format": ",",
+                },
+                {
+                    "name": "scale",
+                    "label": "Their scale",
+                    "values": result.scale.values,
+                    "initial": float(result.attrs["reference_scale"]),
+                    "format": ".2g",
+                },
+            ],
+            "series": [
+                {
+                    "name": "risk",
+                    "values": middle,
+                    "low": low,
+                    "high": high,
+                    "by": ["small_dim", "scale"],
+                    "color": 1,
+                }
+            ],
+            "lookups": {
+                "peak": {
+                    "values": peak.values,
+                    "by": ["small_dim", "scale"],
+                    "format": ".2f",
+                },
+                "least": {"series": "risk", "stat": "min", "format": ".2f"},
+                "when": {"series": "risk", "stat": "argmin", "format": ".2g"},
+            },
+            "sentence": "{small_dim} small features of scale {scale}: the peak stands {peak} times above the higher valley "
+            "(1 means no peak). Lowest risk {least} at time {when}.",
+        },
+    }
+
+
+def offer(result: xr.Dataset) -> dict[str, Any]:
+    """Would you take more data?"""
+    p = int(result.attrs["num_features"])
+    return {
+        "title": "An offer",
+        "alt": "A question with three answers about taking more training digits.",
+        "data": {
+            "question": f"A linear model on {p} random features has learned from {p // 2} digits. You are offered {p - p // 2} "
+            "more, labeled correctly, free of charge. What happens to the share of test digits it gets wrong?",
+            "options": [
+                {
+                    "label": "It falls: more correct data cannot hurt",
+                    "feedback": "It cannot hurt a procedure that may ignore data. Least squares may not: it fits them all.",
+                },
+                {
+                    "label": "It stays about the same",
+                    "feedback": "Look at the figure below: it does not.",
+                },
+                {
+                    "label": "It more than doubles",
+                    "feedback": f"Yes. With {p} digits and {p} features the model stands on its own threshold.",
+                    "correct": True,
+                },
+            ],
+        },
+    }
