@@ -6,6 +6,7 @@ Without ``--write`` it reports what is not clean and exits 1; with it, it repair
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +35,20 @@ def colab_source(url: str) -> str:
     )
 
 
+def folding(source: str) -> str | None:
+    """Return the tag that folds a cell on the site: prose loses its code, a figure keeps it one click away."""
+    if re.match(r"\s*(say|claims_table)\(", source):
+        return "remove-input"
+    return "hide-input" if re.match(r"\s*(show|Explorable)\(", source) else None
+
+
+def folded(cell: nbformat.NotebookNode) -> list[str]:
+    """Return the cell's tags with the one that :func:`folding` asks for."""
+    tags = list(cell.metadata.get("tags", []))
+    tag = folding(cell.source) if cell.cell_type == "code" else None
+    return tags if tag is None else [*(t for t in tags if t not in ("hide-input", "remove-input")), tag]
+
+
 def problems(notebook: nbformat.NotebookNode, url: str) -> list[str]:
     """Return what is not clean in a notebook."""
     found = []
@@ -45,6 +60,8 @@ def problems(notebook: nbformat.NotebookNode, url: str) -> list[str]:
     for position, cell in enumerate(notebook.cells):
         if cell.cell_type == "code" and (cell.outputs or cell.execution_count is not None):
             found.append(f"cell {position} stores an output or an execution count")
+        if cell.metadata.get("tags", []) != folded(cell):
+            found.append(f"cell {position} is not folded by {folding(cell.source)}")
     if notebook.metadata.get("kernelspec") != KERNEL:
         found.append("its kernel is not python3")
     return found
@@ -59,6 +76,8 @@ def repair(notebook: nbformat.NotebookNode, url: str) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
             cell.metadata.pop("execution", None)
+            if tags := folded(cell):
+                cell.metadata["tags"] = tags
     notebook.metadata = nbformat.from_dict({"kernelspec": dict(KERNEL), "language_info": {"name": "python"}})
 
 
