@@ -164,7 +164,8 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot(x, result.predicted_risk.sel(spectrum=name), color=color, linestyle=(0, (2, 2)), linewidth=1)
     ax.set(xscale="log", yscale="log", xlabel="training samples n (log scale)")
     ax.set_ylabel("excess risk / noise variance (log scale)")
-    ax.set_xticks(x, [f"{count:,}" for count in x], minor=False)
+    ax.set_xticks(x, [f"{count:,}" for count in x])
+    ax.minorticks_off()
     ax.legend(loc="upper left", fontsize=9)
     return ax
 

@@ -164,8 +164,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot(piece.test_parameters, piece.test_mse, "o-", markersize=4, color=color, label=label)
     for point in (middle.isel(num_features=0), middle.isel(num_features=-1)):
         name, x, y = f"N = {int(point.num_features):,}", float(point.test_parameters), float(point.test_mse)
-        style.label_end(ax, x, y, name, color=style.MUTED)
+        ax.annotate(name, (x, y), xytext=(-4, -14), textcoords="offset points", color=style.MUTED)
     style.mark_threshold(ax, n, "n")
+    ax.margins(y=0.12)
     ax.set(xscale="log", yscale="log", xlabel="effective parameters at test inputs (log scale)")
     ax.set_ylabel("test error, squared (log scale)")
     ax.legend(loc="upper left")

@@ -166,7 +166,8 @@ def plot_parts(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set(
         xscale="log", yscale="log", xlabel="random features N (log scale)", ylabel="part of the test error (log scale)"
     )
-    ax.legend(loc="upper right")
+    ax.set_ylim(bottom=0.02)
+    ax.legend(loc="lower left")
     return ax
 
 
