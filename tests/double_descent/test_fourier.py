@@ -28,6 +28,14 @@ def test_path_equals_lstsq(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
     assert tuple(counts) == COUNTS
 
 
+def test_outputs_of_a_path(problem: tuple[torch.Tensor, torch.Tensor]) -> None:
+    design, targets = problem
+    path = list(fourier.minimum_norm_path(design, targets, COUNTS))
+    inputs = torch.randn(7, 120, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    for (count, weights), outputs in zip(path, fourier.outputs_path(inputs, path), strict=True):
+        assert torch.allclose(outputs, inputs[:, :count] @ weights, rtol=1e-10, atol=1e-10)
+
+
 def test_path_of_real_features_interpolates_from_n_on() -> None:
     x = torch.rand(60, 784, generator=torch.Generator().manual_seed(1))
     design = fourier.features(x, *fourier.draw(200, seed=0))

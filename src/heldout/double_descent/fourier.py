@@ -9,12 +9,13 @@ A loop over ``lstsq`` solves every feature count from nothing. The counts share 
 * up to n features, one QR factorization serves all: the inverse of a leading block of R is the leading block of its inverse,
   so each count adds columns to a running sum;
 * beyond n, K = Phi Phi^T grows by the new features' share, and the weights are Phi^T K^-1 Y after one Cholesky
-  factorization and one step of iterative refinement;
+  factorization and, where K is less well conditioned, a step of iterative refinement;
 * K squares the condition number of Phi, so just above n, where that is large, Phi^T itself is factorized by QR.
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -24,7 +25,8 @@ from heldout.devices import generator
 from heldout.experiment import require
 
 SCALE = 0.2  # standard deviation of the frequencies, for pixels in [0, 1]
-GRAM_FROM = 1.02  # features per sample from which K is well enough conditioned to be factorized
+GRAM_FROM = 1.01  # features per sample from which K is well enough conditioned to be factorized
+REFINE_UP_TO = 2.0  # features per sample up to which a step of refinement gains digits
 BLOCK = 1024
 
 
@@ -94,19 +96,56 @@ def _beyond_the_threshold(
     design: Float[Tensor, "n features"], targets: Float[Tensor, "n outputs"], counts: list[int]
 ) -> Iterator[tuple[int, Float[Tensor, "count outputs"]]]:
     n, done = len(design), 0
+    near = [count for count in counts if count < GRAM_FROM * n]
+    for count in near:
+        basis, triangle = _factorize(design[:, :count].T)
+        yield count, basis @ torch.linalg.solve_triangular(triangle.T, targets, upper=False)
+    far, duals = counts[len(near) :], []
     gram = torch.zeros(n, n).to(design)
-    for count in counts:
-        used = design[:, :count]
-        if count < GRAM_FROM * n:
-            basis, triangle = _factorize(used.T)
-            weights = basis @ torch.linalg.solve_triangular(triangle.T, targets, upper=False)
-        else:
-            gram.addmm_(design[:, done:count], design[:, done:count].T)
-            done = count
-            factor = torch.linalg.cholesky(gram)
-            weights = used.T @ torch.cholesky_solve(targets, factor)
-            weights += used.T @ torch.cholesky_solve(targets - used @ weights, factor)
-        yield count, weights
+    for count in far:
+        _add_outer_product(gram, design[:, done:count])
+        done = count
+        factor = torch.linalg.cholesky(gram)
+        dual = torch.cholesky_solve(targets, factor)
+        if count < REFINE_UP_TO * n:
+            used = design[:, :count]
+            dual += torch.cholesky_solve(targets - used @ (used.T @ dual), factor)
+        duals.append(dual)
+    yield from zip(far, _primal(design, duals, far), strict=True)
+
+
+def _add_outer_product(gram: Float[Tensor, "n n"], columns: Float[Tensor, "n new"], parts: int = 4) -> None:
+    """Add columns @ columns.T to the lower triangle by blocks of rows; a Cholesky factorization reads no more."""
+    edges = [len(gram) * part // parts for part in range(parts + 1)]
+    for top, bottom in pairwise(edges):
+        gram[top:bottom, :bottom].addmm_(columns[top:bottom], columns[:bottom].T)
+
+
+def _primal(
+    design: Float[Tensor, "n features"], duals: list[Float[Tensor, "n outputs"]], counts: list[int]
+) -> list[Float[Tensor, "count outputs"]]:
+    """design[:, :count].T @ dual for every count, each block of columns read once for all counts that use it."""
+    if not counts:
+        return []
+    outputs, stacked = duals[0].shape[1], torch.cat(duals, dim=1)
+    found = [torch.empty(count, outputs).to(design) for count in counts]
+    for k, (start, stop) in enumerate(pairwise([0, *counts])):
+        block = (stacked[:, k * outputs :].T @ design[:, start:stop]).T
+        for weights, columns in zip(found[k:], torch.split(block, outputs, dim=1), strict=True):
+            weights[start:stop] = columns
+    return found
+
+
+def outputs_path(
+    features: Float[Tensor, "rows features"], path: Sequence[tuple[int, Float[Tensor, "count outputs"]]]
+) -> list[Float[Tensor, "rows outputs"]]:
+    """features[:, :count] @ weights for every member of a path, each block of features read once for all that use it."""
+    outputs = path[0][1].shape[1]
+    summed = torch.zeros(len(features), outputs * len(path)).to(features)
+    for k, (start, stop) in enumerate(pairwise([0, *(count for count, _ in path)])):
+        block = torch.cat([weights[start:stop] for _, weights in path[k:]], dim=1)
+        summed[:, k * outputs :].addmm_(features[:, start:stop], block)
+    return list(torch.split(summed, outputs, dim=1))
 
 
 def _factorize(

@@ -51,9 +51,11 @@ def interpolants(problem: Problem, counts: Sequence[int]) -> Found:
     direction = torch.randn(counts[-1], CLASSES, generator=source, dtype=torch.float64).to(targets)
     columns = torch.cat([targets, problem.design[:, :half] @ teacher, problem.design @ direction], dim=1)
     taught, truth, found = problem.test[:, :half] @ teacher, one_hot(problem.test_labels[:, 0]), []
-    for count, weights in fourier.minimum_norm_path(problem.design, columns, counts):
-        residual = by_fit((problem.design[:, :count] @ weights - columns).abs()).amax((0, 2))
-        scores, norm = by_fit(problem.test[:, :count] @ weights), by_fit(weights).norm(dim=(0, 2))
+    path = list(fourier.minimum_norm_path(problem.design, columns, counts))
+    fitted, tested = (fourier.outputs_path(phi, path) for phi in (problem.design, problem.test))
+    for (_, weights), on_train, on_test in zip(path, fitted, tested, strict=True):
+        residual = by_fit((on_train - columns).abs()).amax((0, 2))
+        scores, norm = by_fit(on_test), by_fit(weights).norm(dim=(0, 2))
         one = {
             "test_error": errors(scores[:, :num_noise], problem.test_labels),
             "test_mse": (scores[:, :num_noise] - truth[:, None]).square().sum(-1).mean(0),

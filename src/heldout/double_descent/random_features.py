@@ -158,7 +158,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         )
     style.mark_threshold(ax, int(result.num_train), "N = n")
     ax.set(xscale="log", ylim=(0, 1), xlabel="random features N (log scale)", ylabel="share of test digits wrong")
-    ax.legend(loc="upper right", fontsize=9)
+    ax.legend(loc="upper left", fontsize=9)
     return ax
 
 
@@ -170,7 +170,7 @@ def plot_norm(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         style.band(ax, result.feature_count.values, values, color=color, label=f"{noise:.0%} of labels replaced")
     style.mark_threshold(ax, int(result.num_train), "N = n")
     ax.set(xscale="log", yscale="log", xlabel="random features N (log scale)", ylabel="norm of the weights (log scale)")
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper left")
     return ax
 
 
