@@ -8,7 +8,14 @@ from scipy import integrate, stats
 from heldout.double_descent import gaussian_checks, gaussian_risk, gaussian_theory
 
 TINY = replace(
-    gaussian_risk.SMOKE, dims=(12,), train_counts=(6,), decays=(0.0,), num_trials=20, limit_trials=2, aspects=(0.5,)
+    gaussian_risk.SMOKE,
+    dims=(12,),
+    train_counts=(6,),
+    decays=(0.0,),
+    trials_per_seed=10,
+    num_seeds=2,
+    limit_trials=2,
+    aspects=(0.5,),
 )
 
 
@@ -47,7 +54,7 @@ def test_fit_is_the_pseudo_inverse_or_ridge_regression(p, ridge):
 
 def test_risk_is_the_mean_squared_error_on_fresh_draws():
     weights = gaussian_theory.signal(6, 1.0)
-    options = {"noise_std": 0.3, "ridge": 0.0, "correlation": 0.6, "trials": 1, "first_seed": 3}
+    options = {"noise_std": 0.3, "ridge": 0.0, "correlation": 0.6, "trials": 1, "seed": 3}
     risk = gaussian_theory.simulate(
         "gaussian", 5, (2,), weights, **options, device=torch.device("cpu"), advance=lambda _: None
     )[0, 0]
@@ -83,7 +90,8 @@ def test_same_seed_same_record_and_another_seed_another():
         ("noise_std", -0.1),
         ("ridge", -1.0),
         ("correlation", 1.0),
-        ("num_trials", 1),
+        ("trials_per_seed", 1),
+        ("num_seeds", 0),
         ("aspects", (1.0,)),
         ("limit_trials", 1),
     ],

@@ -5,7 +5,8 @@ others small and learned slowly; both carry half of the signal. While only the l
 ones acts as noise. Heckel and Yilmaz 2021 (arXiv 2007.10099) explain epoch-wise double descent so, and cure it by step sizes.
 
 Axes: scale (of the small features), small_dim (their number), seed, time (of gradient flow; one unit is 1 / learning rate steps).
-The reference setting was chosen because it shows the effect; the sweep around it shows where there is none.
+Deviations: sizes, scales and the split of the signal are ours. The reference setting was chosen because it shows the effect; the
+sweep around it shows where there is none.
 """
 
 from dataclasses import dataclass, replace

@@ -47,7 +47,8 @@ def deviations(result: xr.Dataset) -> Float[np.ndarray, " point"]:
 def limit_deviation(result: xr.Dataset) -> xr.DataArray:
     """Relative difference between simulation and limit, away from p = n."""
     away = result.isel(aspect=np.flatnonzero(np.abs(result.aspect - 1) >= FAR_FROM_ONE))
-    return np.abs(away.limit_simulated / away.limit_theory - 1)
+    deviation: xr.DataArray = np.abs(away.limit_simulated / away.limit_theory - 1)
+    return deviation
 
 
 def agrees(result: xr.Dataset) -> Evidence:
@@ -104,3 +105,28 @@ def ends_low(result: xr.Dataset) -> Evidence:
     ends = [float(of_case(result, int(case))["mean"][-1]) for case in np.unique(result.case.values)]
     zero = 1 + float(result.attrs["noise_std"]) ** 2
     return Evidence(value=max(ends), bound=f"< {zero:.3g}, the risk of predicting zero", holds=max(ends) < zero)
+
+
+def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
+    """What the page quotes: the largest deviations, and the landmarks of each case."""
+    trusted = judged(result)
+    found: dict[str, float | int | str] = {
+        "trials": int(result.attrs["num_trials"]),
+        "judged_points": trusted.sizes["point"],
+        "largest_z": float(np.abs(deviations(result)).max()),
+        "largest_relative": float(np.abs(trusted["mean"] / trusted.exact - 1).max()),
+        "limit_largest_relative": float(limit_deviation(result).max()),
+    }
+    for case in np.unique(result.case.values):
+        part, label = of_case(result, int(case)), f"case{int(case) + 1}"
+        at_n = part.isel(point=int(np.flatnonzero(part.feature_count == part.train_count)[0]))
+        found |= {
+            f"{label}_n": int(part.train_count[0]),
+            f"{label}_d": int(result.attrs["dims"][int(case)]),
+            f"{label}_median_at_n": float(at_n["median"]),
+            f"{label}_mean_at_n": float(at_n["mean"]),
+            f"{label}_last": float(part["mean"][-1]),
+        }
+        for side, over in (("under", False), ("over", True)):
+            found[f"{label}_best_{side}_p"], found[f"{label}_best_{side}"] = best(result, int(case), over=over)
+    return found

@@ -44,7 +44,7 @@ def simulate(
     ridge: float,
     correlation: float,
     trials: int,
-    first_seed: int,
+    seed: int,
     device: torch.device,
     advance: Callable[[int], None],
 ) -> Float[np.ndarray, "trial p"]:
@@ -61,7 +61,7 @@ def simulate(
     risks = []
     for start in range(0, trials, chunk):
         size = min(chunk, trials - start)
-        draw = generator("gaussian_risk", distribution, n, dim, first_seed, start)
+        draw = generator("gaussian_risk", distribution, n, dim, seed, start)
         z_TND = torch.randn(size, n, dim, generator=draw, dtype=torch.float64)
         noise_TN = torch.randn(size, n, generator=draw, dtype=torch.float64).to(device)
         x_TND = (z_TND.sign() if distribution == "sign" else z_TND).to(device)

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from heldout.claims import Claim, Control
 from heldout.double_descent import three_factors_checks as checks
 from heldout.double_descent.ablations import errors, load, modes_of, order, problem_of
 from heldout.double_descent.three_factors_checks import ARMS, DATASETS, EXACT
-from heldout.experiment import Progress, recorded, require
+from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 
 NAMES = {
@@ -111,35 +112,36 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             for c, cutoff in enumerate(config.cutoffs):
                 cut_mse[d, c, :, i] = errors(problem, modes, n, cutoff=cutoff).cpu()
             progress(d * len(counts) + i + 1, len(DATASETS) * len(counts))
-    share = {"units": "share of the target's variance"}
-    quantiles = [0.1, 0.5, 0.9]
-    axes = ("dataset", "arm", "seed", "train_count")
+    return _dataset(config, test_mse, smallest, cut_mse, dims)
+
+
+def _dataset(
+    config: Config,
+    test_mse: Float[np.ndarray, "dataset arm seed n"],
+    smallest: Float[np.ndarray, "dataset seed n"],
+    cut_mse: Float[np.ndarray, "dataset cutoff seed n"],
+    dims: list[int],
+) -> xr.Dataset:
+    axes, share, quantiles = (
+        ("dataset", "arm", "seed", "train_count"),
+        "share of the target's variance",
+        [0.1, 0.5, 0.9],
+    )
+    cut = ("quantile", "dataset", "cutoff", "train_count")
     return xr.Dataset(
         {
-            "test_mse": (axes, test_mse, {"long_name": "test mean squared error", **share}),
-            "smallest_singular_value": (
-                ("dataset", *axes[2:]),
-                smallest,
-                {"long_name": "smallest singular value", "units": "1"},
-            ),
-            "cutoff_mse": (
-                ("quantile", "dataset", "cutoff", "train_count"),
-                np.quantile(cut_mse, quantiles, axis=2),
-                {"long_name": "test mean squared error", **share},
-            ),
+            "test_mse": variable(axes, test_mse, "test mean squared error", share),
+            "smallest_singular_value": variable(("dataset", *axes[2:]), smallest, "smallest singular value"),
+            "cutoff_mse": variable(cut, np.quantile(cut_mse, quantiles, axis=2), "test mean squared error", share),
         },
         {
             "dataset": list(DATASETS),
             "arm": list(ARMS),
-            "seed": list(seeds),
+            "seed": list(range(config.first_seed, config.first_seed + config.num_seeds)),
             "quantile": quantiles,
-            "cutoff": (
-                "cutoff",
-                list(config.cutoffs),
-                {"long_name": "cutoff, share of the largest singular value", "units": "1"},
-            ),
-            "train_count": ("train_count", list(counts), {"long_name": "training samples n", "units": "1"}),
-            "dim": ("dataset", dims, {"long_name": "input dimension d", "units": "1"}),
+            "cutoff": variable("cutoff", list(config.cutoffs), "cutoff, share of the largest singular value"),
+            "train_count": variable("train_count", list(range(1, config.max_train + 1)), "training samples n"),
+            "dim": variable("dataset", dims, "input dimension d"),
         },
     )
 
