@@ -120,8 +120,7 @@ def train(
         learning_rate: one number, or one a member.
         optimizer: the update rule; Adam by default.
         weight_decay: one number, or one a member.
-        batch_size: samples a step; None takes all. An epoch is a fresh permutation cut into whole batches, and what
-            is left over sits that epoch out.
+        batch_size: samples a step; None takes all. An epoch is a permutation cut into whole batches, the rest left out.
         seed: decides the permutations, with the stream's key and the epoch.
         loss: from outputs (members, samples, ...) and targets to a loss of each sample; the step takes their mean.
         probe: called before the step of each number in ``probe_steps`` and after the last; returns tensors (members, ...).
@@ -134,18 +133,16 @@ def train(
     Raises:
         ValueError: an argument is out of range, or the checkpoint comes from another run.
     """
-    where = devices.resolve_device(device)
-    rule = optimizer or Optimizer()
-    rates = _per_member(learning_rate, members, "learning_rate")
-    decays = _per_member(weight_decay, members, "weight_decay")
     _check(members, data, steps, batch_size, probe_steps, checkpoint_every)
     job = Job(
         modules=members, inputs=data.inputs, targets=data.targets, streams=list(data.streams),
         keys=list(data.keys) if data.keys is not None else list(range(len(data.inputs))),
-        rule=rule, learning_rate=rates, weight_decay=decays, steps=steps, batch=batch_size or data.inputs.shape[1],
-        seed=seed, loss=loss, probe=probe, probe_steps=frozenset(probe_steps), device=where,
+        learning_rate=_per_member(learning_rate, members, "learning_rate"),
+        weight_decay=_per_member(weight_decay, members, "weight_decay"),
+        rule=optimizer or Optimizer(), steps=steps, batch=batch_size or data.inputs.shape[1], seed=seed, loss=loss,
+        probe=probe, probe_steps=frozenset(probe_steps), device=devices.resolve_device(device),
     )  # fmt: skip
-    plan = chunks(members, job.inputs, job.streams, job.batch, rule.slots, where, memory_budget_bytes)
+    plan = chunks(members, job.inputs, job.streams, job.batch, job.rule.slots, job.device, memory_budget_bytes)
     digest = _fingerprint(job, plan) if checkpoint else ""
     saved = checkpoints.load(checkpoint, digest) if checkpoint and checkpoint.exists() else {}
 
