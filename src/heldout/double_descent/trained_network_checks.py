@@ -141,6 +141,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "noise": float(result.noise[-1]),
         "seeds": result.sizes["seed"],
         "n": int(result.num_train),
+        "fitted": FITTED,
         "epochs": int(result.epoch[-1]),
         "last_width": int(result.width[-1]),
         "valley": float(typical.valley),
