@@ -187,7 +187,7 @@ def ridge_path(
             solved = [_regularized_solve(inner[:count, :count], ridge, moments[:count]) for ridge in ridges]
             yield count, torch.stack(solved)
         else:
-            outer.addmm_(design[:, done:count], design[:, done:count].T)
+            _add_outer_product(outer, design[:, done:count])
             done = count
             duals = [_regularized_solve(outer, ridge, targets) for ridge in ridges]
             yield count, torch.stack([design[:, :count].T @ dual for dual in duals])
