@@ -44,7 +44,7 @@ def epochs(result: xr.Dataset) -> dict[str, Any]:
         "alt": "Test and training error against width after the chosen number of epochs; with time the peak moves to the left.",
         "data": {
             "x": WIDTH_AXIS | {"values": result.width.values},
-            "y": SHARE_AXIS | {"range": [0.0, 0.9]},
+            "y": SHARE_AXIS | {"range": [0.0, 1.0]},
             "controls": [
                 {
                     "name": "noise",
@@ -52,7 +52,13 @@ def epochs(result: xr.Dataset) -> dict[str, Any]:
                     "values": [_labels(float(share)) for share in result.noise],
                     "initial": _labels(float(result.noise[-1])),
                 },
-                {"name": "epoch", "label": "Epochs of training", "values": result.epoch.values, "format": ","},
+                {
+                    "name": "epoch",
+                    "label": "Epochs of training",
+                    "values": result.epoch.values,
+                    "initial": int(result.epoch.sel(epoch=int(result.epoch[-1]) // 5, method="nearest")),
+                    "format": ",",
+                },
             ],
             "series": [
                 {"name": "test", "values": middle, "low": low, "high": high, "by": ["noise", "epoch"], "color": 1},
@@ -66,13 +72,13 @@ def epochs(result: xr.Dataset) -> dict[str, Any]:
                 "fit": {"values": fit_width.values, "by": ["noise", "epoch"], "format": ","},
             },
             "sentence": "{noise}, after {epoch} epochs: lowest test error {best} at {best_width} hidden units, {last} at the "
-            "widest. Narrowest network that fits its labels: {fit}.",
+            "widest. Narrowest network that fits its labels (no value if none does): {fit}.",
         },
     }
 
 
 def _labels(share: float) -> str:
-    return f"{share:.0%} wrong" if share else "all correct"
+    return f"{100 * share:.0f} % wrong" if share else "all correct"
 
 
 def speeds(result: xr.Dataset) -> dict[str, Any]:
