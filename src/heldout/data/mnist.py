@@ -70,11 +70,16 @@ def full() -> tuple[Samples, Samples]:
     Raises:
         DataError: it was not fetched (the message says the command), or the archive is damaged.
     """
-    try:
-        content = archive_path().read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"mnist: not on this machine ({archive_path()}); run `heldout data fetch mnist`") from None
-    verify(FULL, content)
+    path = archive_path()
+    if not path.exists():
+        raise DataError(f"mnist: not on this machine ({path}); run `heldout data fetch mnist`")
+    return _decoded(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _decoded(path: Path, _modified: int) -> tuple[Samples, Samples]:
+    """The archive's two sets, read once a process (220 MB)."""
+    content = verify(FULL, path.read_bytes())
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
         images, labels, test_images, test_labels = (
             _idx(archive, name)
