@@ -64,7 +64,7 @@ class Config:
 
 SMOKE = Config(small_dims=(10, 50), scales=(1.0, 0.05), num_seeds=5, first_seed=0)
 BOOK = Config()
-PAPER = Config(num_train=2000, large_dim=1000, small_dims=(50, 100, 200, 350, 500, 750), reference_dim=500)
+PAPER = Config(num_train=2000, large_dim=1000, small_dims=(50, 200, 500), reference_dim=500, num_seeds=10)
 
 
 @recorded
