@@ -90,19 +90,24 @@ def fit(x: Float[Tensor, "trial n p"], y: Float[Tensor, "trial n"], ridge: float
     """Least squares for p <= n, the interpolant of minimum norm for p > n, or ridge regression, for all trials at once."""
     n, p = x.shape[-2:]
     target = y[..., None]
+    weights: Tensor
     if ridge == 0 and abs(p - n) < 2:
         # Forming the Gram matrix squares the condition number, which next to the threshold has no finite mean.
         if p <= n:
             q, r = torch.linalg.qr(x)
-            return torch.linalg.solve_triangular(r, q.mT @ target, upper=True).squeeze(-1)
-        q, r = torch.linalg.qr(x.mT)
-        return (q @ torch.linalg.solve_triangular(r.mT, target, upper=False)).squeeze(-1)
+            weights = torch.linalg.solve_triangular(r, q.mT @ target, upper=True)
+        else:
+            q, r = torch.linalg.qr(x.mT)
+            weights = q @ torch.linalg.solve_triangular(r.mT, target, upper=False)
+        return weights.squeeze(-1)
     gram = x.mT @ x if p <= n else x @ x.mT
     gram.diagonal(dim1=-2, dim2=-1).add_(ridge)
     factor = torch.linalg.cholesky(gram)
     if p <= n:
-        return torch.cholesky_solve(x.mT @ target, factor).squeeze(-1)
-    return (x.mT @ torch.cholesky_solve(target, factor)).squeeze(-1)
+        weights = torch.cholesky_solve(x.mT @ target, factor)
+    else:
+        weights = x.mT @ torch.cholesky_solve(target, factor)
+    return weights.squeeze(-1)
 
 
 def exact_risk(n: int, p: int, signal_in: float, signal_out: float, noise_std: float) -> float:
