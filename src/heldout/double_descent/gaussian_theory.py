@@ -25,7 +25,7 @@ def feature_counts(dim: int, n: int) -> tuple[int, ...]:
 
 def signal(dim: int, decay: float) -> Float[Tensor, " d"]:
     """The target's weights, proportional to j^-decay for the j-th feature, of norm 1 (float64, CPU)."""
-    weights = torch.arange(1, dim + 1, dtype=torch.float64) ** -decay
+    weights: Tensor = torch.arange(1, dim + 1, dtype=torch.float64) ** -decay
     return weights / weights.norm()
 
 
@@ -83,7 +83,8 @@ def correlated(dim: int, correlation: float) -> Float[Tensor, "d d"]:
     index = torch.arange(dim, dtype=torch.float64)
     if correlation == 0:
         return torch.eye(dim, dtype=torch.float64)
-    return torch.linalg.cholesky(correlation ** (index[:, None] - index).abs())
+    mixing: Tensor = torch.linalg.cholesky(correlation ** (index[:, None] - index).abs())
+    return mixing
 
 
 def fit(x: Float[Tensor, "trial n p"], y: Float[Tensor, "trial n"], ridge: float) -> Float[Tensor, "trial p"]:
@@ -103,10 +104,7 @@ def fit(x: Float[Tensor, "trial n p"], y: Float[Tensor, "trial n"], ridge: float
     gram = x.mT @ x if p <= n else x @ x.mT
     gram.diagonal(dim1=-2, dim2=-1).add_(ridge)
     factor = torch.linalg.cholesky(gram)
-    if p <= n:
-        weights = torch.cholesky_solve(x.mT @ target, factor)
-    else:
-        weights = x.mT @ torch.cholesky_solve(target, factor)
+    weights = torch.cholesky_solve(x.mT @ target, factor) if p <= n else x.mT @ torch.cholesky_solve(target, factor)
     return weights.squeeze(-1)
 
 
