@@ -25,8 +25,8 @@ def feature_counts(dim: int, n: int) -> tuple[int, ...]:
 
 def signal(dim: int, decay: float) -> Float[Tensor, " d"]:
     """The target's weights, proportional to j^-decay for the j-th feature, of norm 1 (float64, CPU)."""
-    weights: Tensor = torch.arange(1, dim + 1, dtype=torch.float64) ** -decay
-    return weights / weights.norm()
+    falling: Tensor = torch.arange(1, dim + 1, dtype=torch.float64).pow(-decay)
+    return falling / falling.norm()
 
 
 def split(weights: Float[Tensor, " d"], p: int) -> tuple[float, float]:
