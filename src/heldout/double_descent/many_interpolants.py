@@ -130,10 +130,8 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     for count, color in zip(chosen, (style.VERMILION, style.ORANGE, style.GREEN, style.BLUE), strict=False):
         values = result.test_error.sel(feature_count=count).values
         style.band(ax, result.norm_factor.values, values, color=color, label=f"N = {count / n:.3g} n")
-    last = result.isel(feature_count=-1)
-    ax.plot(
-        last.adversarial_norm.values, last.adversarial_error.values, "x", color=style.PINK, label="N = 10 n, adversarial"
-    )  # fmt: skip
+    last, label = result.isel(feature_count=-1), f"N = {shown[-1] / n:.3g} n, adversarial"
+    ax.plot(last.adversarial_norm.values, last.adversarial_error.values, "x", color=style.PINK, label=label)
     ax.set(xlabel="norm of the weights over the smallest, k", ylabel="share of test digits wrong", ylim=(0, 1))
     ax.legend(loc="lower right", fontsize=9)
     return ax
