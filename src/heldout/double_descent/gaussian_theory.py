@@ -26,7 +26,8 @@ def feature_counts(dim: int, n: int) -> tuple[int, ...]:
 def signal(dim: int, decay: float) -> Float[Tensor, " d"]:
     """The target's weights, proportional to j^-decay for the j-th feature, of norm 1 (float64, CPU)."""
     falling: Tensor = torch.arange(1, dim + 1, dtype=torch.float64).pow(-decay)
-    return falling / falling.norm()
+    unit: Tensor = falling / falling.norm()
+    return unit
 
 
 def split(weights: Float[Tensor, " d"], p: int) -> tuple[float, float]:
