@@ -71,7 +71,7 @@ def random_features() -> Iterator[Row]:
             lambda n=n: by_path(n),  # type: ignore[misc]  # the loop's value, bound now
             lambda n=n: by_loop(n),  # type: ignore[misc]
             operations=operations(n, PROBLEMS[n][4]),
-            rounds=3 if n < SIZES[-1] else 1,
+            rounds=3,
             note=f"test errors equal to {largest:.0e} relative",
         )
         ratios.append(row.ratio)

@@ -109,12 +109,12 @@ def _beyond_the_threshold(
         dual = torch.cholesky_solve(targets, factor)
         if count < REFINE_UP_TO * n:
             used = design[:, :count]
-            dual += torch.cholesky_solve(targets - used @ (used.T @ dual), factor)
+            dual += torch.cholesky_solve(targets - used @ (dual.T @ used).T, factor)
         duals.append(dual)
     yield from zip(far, _primal(design, duals, far), strict=True)
 
 
-def _add_outer_product(gram: Float[Tensor, "n n"], columns: Float[Tensor, "n new"], parts: int = 4) -> None:
+def _add_outer_product(gram: Float[Tensor, "n n"], columns: Float[Tensor, "n new"], parts: int = 8) -> None:
     """Add columns @ columns.T to the lower triangle by blocks of rows; a Cholesky factorization reads no more."""
     edges = [len(gram) * part // parts for part in range(parts + 1)]
     for top, bottom in pairwise(edges):
