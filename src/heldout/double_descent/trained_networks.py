@@ -184,9 +184,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     style.band(ax, x, final.test_error.sel(noise=0).values, color=style.BLUE, label="no wrong labels")
     fitted = final.train_error.isel(noise=-1).median("seed")
     ax.plot(x, fitted, color=style.MUTED, linestyle=(0, (4, 3)), label=f"training error, {noisy}")
-    style.mark_threshold(ax, float(interpolation_width(final.isel(noise=-1)).median()), "fits every label")
-    ax.set(xscale="log", xlabel="hidden units (log scale)", ylabel="share misclassified", ylim=(0, 0.6))
-    ax.legend(loc="upper right", fontsize=9)
+    style.mark_threshold(ax, float(interpolation_width(final.isel(noise=-1)).median()), "fits its labels")
+    ax.set(xscale="log", xlabel="hidden units (log scale)", ylabel="share misclassified", ylim=(0, 0.7))
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.93), fontsize=9)
     return ax
 
 
