@@ -68,7 +68,8 @@ class Claim:
         paper_value: the paper's own number, or NO_PAPER_VALUE.
         check: judges a record of the claim's experiment.
         control: what must make the check fail.
-        expected: the verdict when the ledger was last agreed; a test fails when it changes.
+        expected: the verdict at BOOK scale when the ledger was last agreed; a test fails when it changes.
+        expected_at_paper: the verdict on the committed PAPER record, where it is another one.
     """
 
     id: str
@@ -79,6 +80,11 @@ class Claim:
     control: Control
     paper_value: str = NO_PAPER_VALUE
     expected: Verdict = "reproduced"
+    expected_at_paper: Verdict | None = None
+
+    def expected_at(self, preset: str) -> Verdict:
+        """The verdict last agreed for a preset."""
+        return self.expected_at_paper or self.expected if preset == "paper" else self.expected
 
 
 def across_seeds(
@@ -91,7 +97,7 @@ def across_seeds(
     """Hold one number a seed against a bound that at least ``share`` of the seeds must keep.
 
     The evidence's value is the median over seeds, its band the smallest and the largest seed. A value that is not finite
-    never keeps the bound.
+    never keeps the bound. Kept by at least half of the seeds, but not by enough of them, it holds in part.
 
     Raises:
         ValueError: not exactly one of ``above`` and ``below`` is given, or there are no seeds.
@@ -110,6 +116,7 @@ def across_seeds(
         high=float(numbers.max()),
         bound=f"{sign} {limit:g} in {need} of {numbers.size} seeds (held in {int(kept.sum())})",
         holds=int(kept.sum()) >= need,
+        partly=2 * int(kept.sum()) >= numbers.size,
     )
 
 

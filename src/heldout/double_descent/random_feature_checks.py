@@ -1,5 +1,7 @@
 """What the claims of :mod:`random_features` measure, and the changes of its record that must break them."""
 
+from dataclasses import replace
+
 import xarray as xr
 
 from heldout.claims import Evidence, across_seeds
@@ -25,9 +27,10 @@ def peak_at_threshold(result: xr.Dataset) -> Evidence:
 
 
 def end_below_valley(result: xr.Dataset) -> Evidence:
-    """Test error at the largest N over the lowest before the threshold, at the worse noise level."""
+    """Test error at the largest N over the lowest before the threshold, at the worse noise level; in part where one holds."""
     ratio = result.test_error.isel(feature_count=-1) / valley(result)
-    return across_seeds(ratio.max("noise"), below=1.0)
+    one = any(across_seeds(ratio.sel(noise=noise), below=1.0).holds for noise in ratio.noise.values)
+    return replace(across_seeds(ratio.max("noise"), below=1.0), partly=one)
 
 
 def peaks_without_noise(result: xr.Dataset) -> Evidence:

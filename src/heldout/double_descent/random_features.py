@@ -243,6 +243,7 @@ CLAIMS = (
         rows=("S0.6", "S2.3"),
         source=BELKIN,
         check=checks.end_below_valley,
+        expected_at_paper="in part",
         control=Control(
             says="an interpolant of 8 times the smallest norm there",
             change=checks.inflated_at_the_end,

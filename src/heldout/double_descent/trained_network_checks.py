@@ -179,6 +179,7 @@ CLAIMS = (
         source=SOURCE,
         check=lambda result: peak_over(result, "valley"),
         control=CORRECT_LABELS,
+        expected_at_paper="in part",
     ),
     Claim(
         id="trained_networks.peak_above_end",
