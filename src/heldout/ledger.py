@@ -67,7 +67,12 @@ def rows(chapter: str | None = None, *, preset: str = "book", controls: bool = T
         result = store.load_record(module, config) if preset == "paper" else store.load_or_run(module, config)
         for claim in module.CLAIMS:
             if result is None:
-                verdict = {"verdict": NOT_YET_RUN, "ours": NOT_YET_RUN, "bound": "", "expected": claim.expected_at(preset)}
+                verdict = {
+                    "verdict": NOT_YET_RUN,
+                    "ours": NOT_YET_RUN,
+                    "bound": "",
+                    "expected": claim.expected_at(preset),
+                }
                 found.append({"id": claim.id, "says": claim.says, "source": claim.source, "experiment": name} | verdict)
             else:
                 row = judge(module, claim, result, controls=controls)

@@ -20,14 +20,15 @@ from heldout.ledger import judge
 from heldout.prose import Prose, fill
 from heldout.store import load_or_run
 
-__all__ = ["Shown", "at_paper_scale", "claims_table", "cost", "load_or_run", "say", "show"]
+__all__ = ["Shown", "at_paper_scale", "claims_table", "cost", "load_or_run", "preview", "say", "show"]
 
 
 class Shown:
     """A figure in a page: inline SVG with alt text and caption, and a PNG for print."""
 
-    def __init__(self, svg: str, png: bytes, caption: str) -> None:
-        self._html = f'<figure class="heldout">{svg}<figcaption>{caption}</figcaption></figure>'
+    def __init__(self, svg: str, png: bytes, caption: str, *, small: bool = False) -> None:
+        classes = "heldout heldout-preview" if small else "heldout"
+        self._html = f'<figure class="{classes}">{svg}<figcaption>{caption}</figcaption></figure>'
         self._png = png
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
@@ -48,16 +49,30 @@ def show(
     Raises:
         ValueError: the caption names a number that the experiment does not give.
     """
+    svg, png = _drawn(module, result, plot, alt, options)
+    return Shown(svg, png, _inline(fill(caption, module.numbers(result))))
+
+
+def preview(module: Experiment, result: xr.Dataset, *, title: str, page: str) -> Shown:
+    """A small version of a figure that leads to its own page; ``page`` is relative to the page that shows it."""
+    svg, png = _drawn(module, result, None, None, {})
+    return Shown(svg, png, f'<a href="{escape(page, quote=True)}.html">{escape(title)}</a>', small=True)
+
+
+def _drawn(
+    module: Experiment,
+    result: xr.Dataset,
+    plot: Callable[..., Axes] | None,
+    alt: str | None,
+    options: dict[str, Any],
+) -> tuple[str, bytes]:
     with style.house_style():
-        axes = (plot or module.plot)(result, **options)
-        figure = axes.get_figure(root=True)
+        figure = (plot or module.plot)(result, **options).get_figure(root=True)
         assert figure is not None
         words = fill(alt, module.numbers(result)) if alt else module.describe(result)
-        shown = Shown(
-            style.to_svg(figure, alt=words), style.to_png(figure), _inline(fill(caption, module.numbers(result)))
-        )
+        drawn = style.to_svg(figure, alt=words), style.to_png(figure)
         plt.close(figure)
-    return shown
+    return drawn
 
 
 def say(module: Experiment, result: xr.Dataset, text: str) -> Prose:

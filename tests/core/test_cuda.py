@@ -12,7 +12,9 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 
 def trained_on(device: str, kind: str, per_member: bool, batch_size: int | None, checkpoint=None, steps=50) -> History:
     hidden = ([4], [16], [16], [8, 8], [8, 8], [12, 12])
-    members = [MLP(20, sizes, 5, generator=devices.generator(i), dtype=torch.float64) for i, sizes in enumerate(2 * hidden)]
+    members = [
+        MLP(20, sizes, 5, generator=devices.generator(i), dtype=torch.float64) for i, sizes in enumerate(2 * hidden)
+    ]
     generator = devices.generator("cuda")
     data = TrainingData(
         inputs=torch.randn(2, 64, 20, generator=generator, dtype=torch.float64),

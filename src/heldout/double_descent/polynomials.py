@@ -117,7 +117,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             "test_mse": variable(dims, test_mse, "test mean squared error", squared),
             "train_mse": variable(dims, train_mse, "training mean squared error", squared),
             "coefficient_norm": variable(dims, norm, "norm of the coefficients"),
-            "fit": variable(dims[1:] + ("x",), fit, "fitted function, first seed", units),
+            "fit": variable((*dims[1:], "x"), fit, "fitted function, first seed", units),
             "truth": variable("x", test_y[drawn], "true function", units),
             "train_x": variable("sample", x_SN[0], "training inputs, first seed"),
             "train_y": variable("sample", y_SN[0], "training targets, first seed", units),

@@ -48,7 +48,10 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         fontsize=8, color=style.MUTED,
     )  # fmt: skip
     ax.invert_yaxis()
-    ax.set(xlim=(0, 1), xlabel="distance as functions\n(black tick: two seeds of one recipe;  * one of the two built on purpose)")
+    ax.set(
+        xlim=(0, 1),
+        xlabel="distance as functions\n(black tick: two seeds of one recipe;  * one of the two built on purpose)",
+    )
     ax.set_ylabel("pair of models")
     ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3)
     return ax

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
@@ -216,23 +217,27 @@ def describe(result: xr.Dataset) -> str:
     )
 
 
-def opening(result: xr.Dataset) -> dict[str, object]:
-    """Data of the landing page's explorable: the first seed's points and curves."""
+def opening(result: xr.Dataset) -> dict[str, Any]:
+    """The landing page's explorable: the first seed's points and curves."""
     first, (low, high) = result.isel(seed=0), _window(result)
+    curves = [
+        {
+            "name": curve,
+            "color": style.COLORS.index(color),
+            "values": first.function.sel(curve=curve).values,
+            "training_loss": float(first.train_mse.sel(curve=curve)),
+        }
+        for curve, color in zip(CURVES, COLORS, strict=True)
+    ]
     return {
-        "x": {"label": "x", "values": first.x.values},
-        "y": {"label": "output", "range": [low, high]},
-        "curves": [
-            {
-                "name": curve,
-                "color": style.COLORS.index(color),
-                "values": first.function.sel(curve=curve).values,
-                "training_loss": float(first.train_mse.sel(curve=curve)),
-            }
-            for curve, color in zip(CURVES, COLORS, strict=True)
-        ],
-        "points": {"x": first.train_x.values, "y": first.train_y.values},
-        "zero": 1e-8,
+        "title": "Five points, four curves, one training loss",
+        "alt": describe(result),
+        "data": {
+            "x": {"label": "x", "values": first.x.values},
+            "y": {"label": "output", "range": [low, high]},
+            "curves": curves,
+            "points": {"x": first.train_x.values, "y": first.train_y.values},
+        },
     }
 
 
