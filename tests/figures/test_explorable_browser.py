@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, ElementHandle, Page, sync_playwright
+from playwright.sync_api import Browser, ElementHandle, Page
 
 from heldout.figures.explorable import MODULES, Explorable, bundle
 
@@ -34,14 +34,6 @@ def document(*modules: str, theme: str = "light") -> str:
         f"<style>body {{ background: {paper}; color: {ink}; --pst-color-background: {paper}; margin: 0 1rem; }}</style>"
         f'</head><body><main><h1>Test</h1>{figures}<p id="answer" hidden>The answer.</p></main></body></html>'
     )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 class Opened:

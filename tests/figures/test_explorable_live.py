@@ -14,7 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CELL = """
@@ -71,19 +71,17 @@ def lab(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_moving_a_slider_recomputes_in_the_kernel(lab: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.set_default_timeout(60_000)
-        page.goto(lab)
-        page.click(".jp-InputArea-editor:visible")
-        page.keyboard.press("Shift+Enter")
-        page.wait_for_selector(".hx-live")
-        assert page.inner_text(".hx-live") == "The square of 0 is 0."
-        page.focus("input[name=k]")
-        for _ in range(7):
-            page.keyboard.press("ArrowRight")
-        page.wait_for_function("document.querySelector('.hx-live').textContent === 'The square of 7 is 49.'")
-        assert page.is_hidden(".hx-status")
-        browser.close()
+def test_moving_a_slider_recomputes_in_the_kernel(lab: str, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    page.set_default_timeout(60_000)
+    page.goto(lab)
+    page.click(".jp-InputArea-editor:visible")
+    page.keyboard.press("Shift+Enter")
+    page.wait_for_selector(".hx-live")
+    assert page.inner_text(".hx-live") == "The square of 0 is 0."
+    page.focus("input[name=k]")
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.hx-live').textContent === 'The square of 7 is 49.'")
+    assert page.is_hidden(".hx-status")
+    page.close()

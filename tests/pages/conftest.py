@@ -51,20 +51,6 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """A Chromium; the tests fail when there is none, since ``make test`` installs one."""
-    from find_browser import find_browser
-    from playwright.sync_api import sync_playwright
-
-    path = find_browser()
-    assert path is not None, "no Chromium: run python tools/find_browser.py --install"
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(path), args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="session")
 def tab(browser: Browser) -> Iterator[Page]:
     """One tab, reused from test to test."""
     # Reduced motion: colours must not be read in the middle of a transition.

@@ -2,6 +2,8 @@
 import { chart, extent, format, h } from "./plot.js";
 import { fill, interpolate, scaffold, slider } from "./controls.js";
 
+// Few enough that one step changes the two digits that a slider shows.
+const STEPS = 50;
 const SCORE_LOG = "On average your curve is a factor of {factor} away from what was measured ({score:.2f} in log10 units). The largest miss is at {symbol} = {where}: you drew {drawn}, measured {measured}.";
 const SCORE_LINEAR = "On average your curve is {score} away from what was measured. The largest miss is at {symbol} = {where}: you drew {drawn}, measured {measured}.";
 
@@ -38,7 +40,7 @@ function render({ model, el }) {
   const move = (index, y) => {
     guess[index] = Math.max(low, Math.min(high, y));
     touched = true;
-    sliders[index].set(Math.round(100 * toUnit(guess[index])));
+    sliders[index].set(Math.round(STEPS * toUnit(guess[index])));
   };
   const nearest = (x) => data.anchors.reduce((best, a, i) => {
     const far = (v) => Math.abs(data.x.scale === "log" ? Math.log(v / x) : v - x);
@@ -84,14 +86,14 @@ function render({ model, el }) {
 
   const sliders = data.anchors.map((x, i) => {
     const one = slider({
-      name: `at ${format(x, data.x.format)}`, label: `at ${data.x.symbol || data.x.label} = ${format(x, data.x.format)}`, min: 0, max: 100, step: 1,
-      initial: Math.round(100 * toUnit(guess[i])), text: (u) => format(fromUnit(u / 100), data.y.format || ".2g"),
-    }, (u) => { guess[i] = fromUnit(u / 100); touched = true; draw(); });
+      name: `at ${format(x, data.x.format)}`, label: `at ${data.x.symbol || data.x.label} = ${format(x, data.x.format)}`, min: 0, max: STEPS, step: 1,
+      initial: Math.round(STEPS * toUnit(guess[i])), text: (u) => format(fromUnit(u / STEPS), data.y.format || ".2g"),
+    }, (u) => { guess[i] = fromUnit(u / STEPS); touched = true; draw(); });
     one.input.addEventListener("change", publish);
     return one;
   });
   const commit = h("button", { type: "button", class: "hx-main", onclick: () => { committed = true; publish(); draw(); ui.live.focus(); } }, "Commit and compare");
-  const reset = h("button", { type: "button", onclick: () => { guess = data.anchors.map(() => start); touched = false; committed = false; last = null; sliders.forEach((each) => each.set(Math.round(100 * toUnit(start)))); publish(); draw(); } }, "Start again");
+  const reset = h("button", { type: "button", onclick: () => { guess = data.anchors.map(() => start); touched = false; committed = false; last = null; sliders.forEach((each) => each.set(Math.round(STEPS * toUnit(start)))); publish(); draw(); } }, "Start again");
   ui.body.append(h("p", { class: "hx-prompt" }, data.prompt));
   const view = chart(ui.body, { ...picture(), readout: false, onDrag: drag, drag: "xy" });
   ui.body.append(
