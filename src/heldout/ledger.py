@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from heldout import experiment, store
-from heldout.claims import Claim, Evidence
+from heldout.claims import NO_PAPER_VALUE, Claim, Evidence
 from heldout.experiment import Experiment
 from heldout.prose import Prose, written
 
@@ -93,22 +93,25 @@ def table(found: list[dict[str, Any]]) -> Prose:
     parts = []
     for name in dict.fromkeys(row["experiment"] for row in found):
         own = [row for row in found if row["experiment"] == name]
-        parts.append(f"**`{name}`**\n\n" + _markdown(own))
+        where = f"On {own[0]['device']}, {own[0]['seconds']:.1f} s." if "device" in own[0] else ""
+        parts.append(f"**`{name}`**\n\n{markdown(own)}\n\n{where}")
     return Prose("\n\n".join(parts))
 
 
-def _markdown(found: list[dict[str, Any]]) -> str:
+def markdown(found: list[dict[str, Any]]) -> str:
+    """Rows of one experiment as a table."""
     if all(row["verdict"] == NOT_YET_RUN for row in found):
         return f"Not yet run: {len(found)} claims."
-    head = ("claim", "source", "the paper", "here", "must be", "verdict", "in the control")
+    given = any(row["paper_value"] != NO_PAPER_VALUE for row in found)
+    head = ("claim", "source", *(["the paper"] if given else []), "here", "must be", "verdict", "in the control")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in found:
         control = f"{row['control_verdict']}: {row['control']}" if "control" in row else "at BOOK scale"
-        source = f"{row['source']} ({', '.join(row['rows'])})"
-        cells = (row["says"], source, row["paper_value"], row["ours"], row["bound"], f"**{row['verdict']}**", control)
+        cells = [row["says"], row["source"], row["ours"], row["bound"], f"**{row['verdict']}**", control]
+        if given:
+            cells.insert(2, row["paper_value"])
         lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
-    where = found[0]
-    return "\n".join(lines) + f"\n\nOn {where['device']}, {where['seconds']:.1f} s."
+    return "\n".join(lines)
 
 
 def costs() -> Prose:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from heldout import store
 from heldout.experiment import Experiment, short_name
 from heldout.figures import style
-from heldout.ledger import judge
+from heldout.ledger import judge, markdown
 from heldout.prose import Prose, fill
 from heldout.store import load_or_run
 
@@ -92,15 +92,12 @@ def _inline(text: str) -> str:
 
 
 def claims_table(module: Experiment, result: xr.Dataset, *, controls: bool = True) -> Prose:
-    """The experiment's claims judged on this record: sentence, paper's value, ours, bound, verdict, and the control's verdict."""
-    head = "| claim | the paper | here | must be | verdict | in the control |\n|---|---|---|---|---|---|\n"
-    rows = []
-    for claim in module.CLAIMS:
-        row = judge(module, claim, result, controls=controls)
-        control = f"{row['control_verdict']}: {claim.control.says}" if controls else claim.control.says
-        cells = (claim.says, claim.paper_value, row["ours"], row["bound"], f"**{row['verdict']}**", control)
-        rows.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
-    return Prose(head + "\n".join(rows) + f"\n\n{cost(module, result)}")
+    """The experiment's claims judged on this record: sentence, ours, bound, verdict, and the control's verdict.
+
+    The paper's value has a column where a claim has one.
+    """
+    rows = [judge(module, claim, result, controls=controls) for claim in module.CLAIMS]
+    return Prose(f"{markdown(rows)}\n\n{cost(module, result)}")
 
 
 def cost(module: Experiment, result: xr.Dataset) -> str:

@@ -291,7 +291,7 @@ CLAIMS = (
     ),
     Claim(
         id="polynomials.peak_at_n",
-        says="The Legendre error is largest where the number of functions equals the number of points.",
+        says="The Legendre error is largest where the number of functions equals the number of points, give or take one.",
         rows=("S0.6", "S0.7"),
         source="Schaeffer et al. 2023, arXiv 2303.14151",
         check=_peak_place,
