@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -42,8 +43,11 @@ def cache_directory() -> Path:
 
 
 def records_directory() -> Path:
-    """Where the committed records lie: ``HELDOUT_RECORDS``, else ``records/`` beside ``src/``."""
-    return Path(os.environ.get("HELDOUT_RECORDS") or Path(heldout.__file__).parents[2] / "records")
+    """Where the committed records lie: ``HELDOUT_RECORDS``, else ``records/`` beside ``src/``, else where they are installed."""
+    if named := os.environ.get("HELDOUT_RECORDS"):
+        return Path(named)
+    checkout = Path(heldout.__file__).parents[2] / "records"
+    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "heldout" / "records"
 
 
 def load_or_run(
