@@ -4,6 +4,7 @@ A mistake of the user's is one line that names it and what is allowed, and exit 
 """
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def one_line() -> Iterator[None]:
     """Turn a ``ValueError`` or missing data into one line instead of a traceback."""
     try:
         yield
-    except (ValueError, FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as error:
+    except (ValueError, OSError) as error:
         raise Mistake(" ".join(str(error).split())) from None
 
 
@@ -98,9 +99,25 @@ def run(
             store.save(result, output)
         if picture:
             _draw(module, result, picture)
-    click.echo(module.describe(result))
-    click.echo(json.dumps(module.numbers(result), indent=1, default=float))
-    click.echo(f"device {result.attrs['device']}, {float(result.attrs['seconds']):.1f} s, peak {_gib(result)} GiB")
+        click.echo(module.describe(result))
+        click.echo(_json(module.numbers(result)))
+    made = f"{result.attrs['created']} on {result.attrs['device']}"
+    click.echo(f"made {made}: {float(result.attrs['seconds']):.1f} s, peak {_gib(result)} GiB")
+
+
+def _json(value: Any) -> str:
+    """JSON as the standard has it: numbers that are not finite become null."""
+
+    def finite(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: finite(item) for key, item in part.items()}
+        if isinstance(part, list | tuple):
+            return [finite(item) for item in part]
+        if hasattr(part, "item"):
+            part = part.item()
+        return None if isinstance(part, float) and not math.isfinite(part) else part
+
+    return json.dumps(finite(value), indent=1, allow_nan=False)
 
 
 def bar(name: str) -> experiment.Progress:
@@ -116,6 +133,8 @@ def bar(name: str) -> experiment.Progress:
 
 def _config(module: experiment.Experiment, preset: str, settings: tuple[str, ...], seeds: int | None) -> Any:
     pairs: dict[str, str] = {} if seeds is None else {"num_seeds": str(seeds)}
+    twice = any(setting.startswith("num_seeds=") for setting in settings)
+    experiment.require(seeds is None or not twice, "seeds", seeds, "given once: by --seeds or by --set num_seeds")
     for setting in settings:
         key, equals, value = setting.partition("=")
         experiment.require(bool(equals), "set", setting, "key=value")
@@ -148,11 +167,13 @@ def _gib(result: Any) -> str:
 def claims(chapter: str | None, preset: str, as_json: bool) -> None:
     """Judge every claim and its control; exit 1 when a verdict is not the one last agreed."""
     with one_line():
-        if preset not in experiment.PRESETS:
-            raise ValueError(f"preset={preset!r}: must be one of {', '.join(experiment.PRESETS)}")
-        rows = ledger.rows(chapter, preset=preset)
+        allowed = [name for name in experiment.PRESETS if name != "smoke"]
+        experiment.require(
+            preset.lower() in allowed, "preset", preset, f"{' or '.join(allowed)}: claims are judged there"
+        )
+        rows = ledger.rows(chapter, preset=preset.lower())
     if as_json:
-        click.echo(json.dumps(rows, indent=1, default=float))
+        click.echo(_json(rows))
     else:
         for row in rows:
             _print_row(row)
@@ -186,7 +207,7 @@ def data_list() -> None:
     """List the data sets and whether they are here."""
     for entry in data.catalog():
         click.echo(
-            f"{entry.name:16} {'here' if entry.present else 'not fetched':12} {entry.licence:28} {entry.package}"
+            f"{entry.name:16} {'here' if entry.present else 'not fetched':12} {entry.license:28} {entry.package}"
         )
 
 

@@ -113,7 +113,7 @@ def test_catalog_is_complete() -> None:
     names = [source.name for source in data.catalog()]
     assert len(set(names)) == len(names) == 5
     for source in data.catalog():
-        assert source.licence
+        assert source.license
         assert source.package
         assert len(source.sha256) == 64
 
@@ -132,7 +132,7 @@ def test_idx_is_read_as_written() -> None:
 
 
 def test_verify_refuses_other_bytes() -> None:
-    source = Source(name="s", says="", package="p", licence="l", sha256="0" * 64, what_is_hashed="bytes")
+    source = Source(name="s", says="", package="p", license="l", sha256="0" * 64, what_is_hashed="bytes")
     with pytest.raises(data.DataError, match="must be"):
         verify(source, b"x")
 

@@ -13,7 +13,7 @@ BUNDLED = Source(
     name="digits",
     says="1,797 handwritten digits of 8 x 8 pixels",
     package="scikit-learn (PyPI)",
-    licence="BSD-3-Clause (the package)",
+    license="BSD-3-Clause (the package)",
     sha256="68aea062d35a127749050fa0e52dca09d6569ac08092c925610e0954e172dde2",
     what_is_hashed="the 1,797 rows of 64 pixels and label as bytes",
 )

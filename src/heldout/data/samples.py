@@ -50,7 +50,7 @@ class Source:
     name: str
     says: str
     package: str
-    licence: str
+    license: str
     sha256: str
     what_is_hashed: str
     is_present: Callable[[], bool] = lambda: True

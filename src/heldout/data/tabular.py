@@ -20,7 +20,7 @@ DIABETES = Source(
     name="diabetes",
     says="442 patients, 10 measurements, disease progression after a year",
     package="scikit-learn (PyPI)",
-    licence="BSD-3-Clause (the package)",
+    license="BSD-3-Clause (the package)",
     sha256="839c546b0b4ac02c2e6cbe5e5c92313cefa993446c9733e9b49477cc3f96e104",
     what_is_hashed="the 442 rows of 10 measurements and target as float64",
 )
@@ -28,7 +28,7 @@ AUTO_MPG = Source(
     name="auto-mpg",
     says="392 cars, 7 attributes, miles per gallon",
     package="mlxtend (PyPI)",
-    licence="BSD-3-Clause (the package)",
+    license="BSD-3-Clause (the package)",
     sha256="ae2460f71f1ad1840d1d006c3179155e59e7e06cd5d42947b730b4e166ca2b31",
     what_is_hashed="the 392 rows of 7 attributes and target as float64",
 )

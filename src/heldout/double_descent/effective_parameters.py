@@ -1,9 +1,9 @@
 """Double descent replotted: test error of random Fourier features against the parameters they use on unseen inputs.
 
-A least-squares fit is a smoother: its prediction at x is s(x)^T y, a weighted sum of the training targets. Noise of variance v
-in them gives the prediction the variance v ||s(x)||^2. For ordinary least squares with p features the mean of that over the
-*training* inputs is v p / n, so n times the mean of ||s||^2 counts parameters; taken over *test* inputs it is the effective
-number of parameters on unseen data. After Curth, Jeffares and van der Schaar 2023 (arXiv 2310.18988).
+A least-squares fit is a smoother: its prediction at x is s(x)^T y, a weighted sum of the training targets. Noise of variance
+sigma^2 in them gives the prediction the variance sigma^2 ||s(x)||^2. For ordinary least squares with p features its mean over
+the *training* inputs is sigma^2 p / n, so n times the mean of ||s||^2 counts parameters; taken over *test* inputs it is the
+effective number of parameters on unseen data. After Curth, Jeffares and van der Schaar 2023 (arXiv 2310.18988).
 
 They also split the feature count N in two: the directions that are fitted (principal components of the design, at most n) and
 the features in excess of them. ``switch`` is the share of n at which our models stop adding directions; 1 is plain least squares.

@@ -203,6 +203,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             f"{rule}_error_best_width": int(one.test_error.idxmin()),
             f"{rule}_error_end": float(one.test_error[-1]),
         }
+    found["tuned_ridge_end"] = float(noisy.ridge.sel(ridge_rule="tuned")[-1])
     quiet = result.sel(noise=0, ridge_rule="fixed").median("seed")
     found |= {"clean_end": float(quiet.test_mse[-1]), "clean_best_width": int(quiet.test_mse.idxmin())}
     return found
