@@ -1,6 +1,6 @@
 """Random Fourier features, and the exact least-squares fit at every number of features in one pass.
 
-Features sqrt(2) cos(w . x + b) with w ~ N(0, scale^2 I) and b uniform in [0, 2 pi): their inner products approximate a
+Features sqrt(2) cos(omega . x + b) with omega ~ N(0, scale^2 I) and b uniform in [0, 2 pi): their inner products approximate a
 Gaussian kernel (Rahimi and Recht 2007). Belkin et al. 2019 (arXiv 1812.11118) sweep their number through the number of
 samples. A model with N features uses the first N of one draw, so larger models contain smaller ones.
 
@@ -50,7 +50,7 @@ def draw(
 def features(
     x: Float[Tensor, "n dimension"], frequencies: Float[Tensor, "count dimension"], phases: Float[Tensor, " count"]
 ) -> Float[Tensor, "n count"]:
-    """sqrt(2) cos(w . x + b) in float64: at the threshold the solution magnifies a rounding of the features ten-thousandfold."""
+    """sqrt(2) cos(omega . x + b) in float64, since at the threshold a rounding of the features is magnified ten-thousandfold."""
     frequencies, phases = frequencies.to(x.device), phases.to(x.device)
     return torch.addmm(phases.double(), x.double(), frequencies.double().T).cos_().mul_(math.sqrt(2))
 

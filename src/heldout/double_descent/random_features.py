@@ -5,7 +5,7 @@ norm. After Belkin, Hsu, Ma and Mandal 2019 (arXiv 1812.11118), random Fourier f
 
 Axes: seed (digits and features), noise (share of training labels replaced by another class), feature_count (N); for ridge
 regression also ridge (lambda) and ridge_feature_count.
-Deviations: real features cos(w . x + b) in place of complex exponentials; BOOK has n = 1,000 where the paper has 10,000. Two
+Deviations: real features cos(omega . x + b) in place of complex exponentials; BOOK has n = 1,000 where the paper has 10,000. Two
 more fits of the same designs serve as controls: labels that a model of n/2 features can produce exactly (the teacher), and at
 the largest N an interpolant of 8 times the smallest norm (inflated).
 """
@@ -213,12 +213,17 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
 
 def describe(result: xr.Dataset) -> str:
     """The figure in words."""
-    n = numbers(result)
+    n, replaced = numbers(result), ""
+    for noise in result.noise.values[result.noise.values > 0]:
+        end, valley = (float(n[f"noise{100 * noise:.0f}_{where}"]) for where in ("end", "valley"))
+        side = "below" if end < valley else "above"
+        replaced += f"With {noise:.0%} of the labels replaced it lies higher, peaks at the same place and "
+        replaced += f"ends at {end:.2f}, {side} its valley of {valley:.2f}. "
     return (
         f"Share of test digits classified wrongly against the number of random features, on a log scale. It falls to "
         f"{n['noise0_valley']:.2f} at {n['noise0_valley_count']} features, rises to {n['noise0_peak']:.2f} at {n['n']}, as many "
-        f"as training digits, and falls again to {n['noise0_end']:.3f} at {n['last_count']}. With replaced labels the curve has "
-        "the same shape, higher. With a tuned ridge, dashed, there is no peak."
+        f"as training digits, and falls again to {n['noise0_end']:.3f} at {n['last_count']}. {replaced}With a tuned ridge, "
+        "dashed, there is no peak."
     )
 
 

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from heldout.distances import SETS, first_to_rise
 from heldout.figures import style
+from heldout.prose import written
 
 COLORS = {"train": style.MUTED, "test": style.BLUE, "elsewhere": style.VERMILION}
 HEIGHT = 0.24
@@ -36,7 +37,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     difference = result.loss_difference.max("seed").values
     for row, value in enumerate(difference):
         ax.annotate(
-            f"{value:.0e}",
+            written(float(value), ".0e") if value else "0",
             (1, row),
             xycoords=("axes fraction", "data"),
             xytext=(6, 0),

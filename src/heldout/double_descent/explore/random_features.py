@@ -57,9 +57,9 @@ def ridge_and_noise(result: xr.Dataset) -> dict[str, Any]:
                 {"name": "without", "by": ["noise"], "values": plain.values, "color": 1, "dash": True},
             ],
             "lookups": {
-                "at_n": {"series": "with ridge", "stat": "at", "x": n, "format": ".2f"},
-                "plain": {"series": "without", "stat": "at", "x": n, "format": ".2f"},
-                "end": {"series": "with ridge", "stat": "last", "format": ".2f"},
+                "at_n": {"series": "with ridge", "stat": "at", "x": n, "format": ".0%"},
+                "plain": {"series": "without", "stat": "at", "x": n, "format": ".0%"},
+                "end": {"series": "with ridge", "stat": "last", "format": ".1%"},
             },
             "markers": [{"label": "N = n", "value": n}],
             "sentence": "With λ = {ridge} and {noise} of the labels replaced, {at_n} of the test digits are wrong at N = n "
