@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 Number = float | int | str
+MINUS = "\N{MINUS SIGN}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -37,9 +38,12 @@ def fill(text: str, numbers: Mapping[str, Number]) -> str:
 
 
 def written(value: Number, form: str = "") -> str:
-    """A number as it stands in a sentence: ``2e+07`` becomes ``2 × 10⁷``."""
+    """A number as it stands in a sentence: ``2e+07`` becomes ``2 × 10⁷``, and ``-0.5`` gets a minus sign."""
     text = format(value, form or ("" if isinstance(value, str) else ",.3g" if isinstance(value, float) else ","))
+    if isinstance(value, str):
+        return text
+    text = MINUS + text[1:] if text.startswith("-") else text
     mantissa, e, exponent = text.partition("e")
-    if isinstance(value, str) or not e:
+    if not e:
         return text
     return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"

@@ -1,4 +1,4 @@
-"""The explorables of pages 3 to 5 are built from records and show what the records hold."""
+"""The explorables of pages 3 to 6 are built from records and show what the records hold."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from heldout.double_descent import epoch_wise, gaussian_risk, sample_wise, three_factors, trained_networks
-from heldout.double_descent.explore import theory
+from heldout.double_descent.explore import theory, time_and_data
 from heldout.double_descent.explore import three_factors as factors
 from heldout.double_descent.explore import trained_networks as training
 from heldout.double_descent.gaussian_theory import exact_risk
@@ -26,8 +26,8 @@ BUILT = (
     (three_factors, "frames", factors.cutoffs),
     (trained_networks, "predict", training.prediction),
     (trained_networks, "frames", training.epochs),
-    (epoch_wise, "frames", training.speeds),
-    (sample_wise, "choice", training.offer),
+    (epoch_wise, "frames", time_and_data.speeds),
+    (sample_wise, "choice", time_and_data.offer),
 )
 
 
@@ -68,7 +68,7 @@ def test_epoch_frames_are_the_medians_of_the_record(records):
 
 def test_speeds_are_sorted_with_their_values(records):
     record = records[epoch_wise]
-    data = training.speeds(record)["data"]
+    data = time_and_data.speeds(record)["data"]
     scales = np.asarray(data["controls"][1]["values"])
     assert list(scales) == sorted(record.scale.values)
     first = record.risk.sel(scale=scales[0], small_dim=10).median("seed").values[::2]

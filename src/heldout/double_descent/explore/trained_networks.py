@@ -5,12 +5,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from heldout.double_descent.epoch_wise import prominence
 from heldout.double_descent.trained_network_checks import FITTED, at_end
 
 WIDTH_AXIS = {"label": "hidden units", "scale": "log", "symbol": "width", "format": ","}
 SHARE_AXIS = {"label": "share misclassified", "symbol": "error", "format": ".2f"}
-TIME_AXIS = {"label": "training time", "scale": "log", "symbol": "t", "format": ".2g"}
 QUANTILES = [0.1, 0.5, 0.9]
 
 
@@ -64,7 +62,7 @@ def epochs(result: xr.Dataset) -> dict[str, Any]:
                 {"name": "test", "values": middle, "low": low, "high": high, "by": ["noise", "epoch"], "color": 1},
                 {"name": "training", "values": fitted.values, "by": ["noise", "epoch"], "color": 0, "dash": True},
             ],
-            "markers": [{"label": "fits every label", "values": fit_width.values, "by": ["noise", "epoch"]}],
+            "markers": [{"label": "fits its labels", "values": fit_width.values, "by": ["noise", "epoch"]}],
             "lookups": {
                 "best": {"series": "test", "stat": "min", "format": ".2f"},
                 "best_width": {"series": "test", "stat": "argmin", "format": ","},
@@ -79,84 +77,3 @@ def epochs(result: xr.Dataset) -> dict[str, Any]:
 
 def _labels(share: float) -> str:
     return f"{100 * share:.0f} % wrong" if share else "all correct"
-
-
-def speeds(result: xr.Dataset) -> dict[str, Any]:
-    """Risk along training time for the chosen scale and number of the small features."""
-    result = result.sortby("scale")
-    curves = result.risk.transpose("seed", "small_dim", "scale", "time").isel(time=slice(None, None, 2))
-    low, middle, high = np.quantile(curves.values, QUANTILES, axis=0)
-    peak = prominence(result.risk).median("seed").transpose("small_dim", "scale")
-    return {
-        "title": "Two speeds",
-        "alt": "Risk along training time; the peak between two valleys vanishes as the small features approach the large ones.",
-        "data": {
-            "x": TIME_AXIS | {"values": curves.time.values},
-            "y": {"label": "risk", "symbol": "risk", "format": ".2f", "range": [0.0, float(np.max(high)) * 1.1]},
-            "controls": [
-                {
-                    "name": "small_dim",
-                    "label": "Number of small features",
-                    "values": result.small_dim.values,
-                    "initial": int(result.attrs["reference_dim"]),
-                    "format": ",",
-                },
-                {
-                    "name": "scale",
-                    "label": "Their scale",
-                    "values": result.scale.values,
-                    "initial": float(result.attrs["reference_scale"]),
-                    "format": ".2g",
-                },
-            ],
-            "series": [
-                {
-                    "name": "risk",
-                    "values": middle,
-                    "low": low,
-                    "high": high,
-                    "by": ["small_dim", "scale"],
-                    "color": 1,
-                }
-            ],
-            "lookups": {
-                "peak": {
-                    "values": peak.values,
-                    "by": ["small_dim", "scale"],
-                    "format": ".2f",
-                },
-                "least": {"series": "risk", "stat": "min", "format": ".2f"},
-                "when": {"series": "risk", "stat": "argmin", "format": ".2g"},
-            },
-            "sentence": "{small_dim} small features of scale {scale}: the peak stands {peak} times above the higher valley "
-            "(1 means no peak). Lowest risk {least} at time {when}.",
-        },
-    }
-
-
-def offer(result: xr.Dataset) -> dict[str, Any]:
-    """Would you take more data?"""
-    p = int(result.attrs["num_features"])
-    return {
-        "title": "An offer",
-        "alt": "A question with three answers about taking more training digits.",
-        "data": {
-            "question": f"A linear model on {p} random features has learned from {p // 2} digits. You are offered {p - p // 2} "
-            "more, labeled correctly, free of charge. What happens to the share of test digits it gets wrong?",
-            "options": [
-                {
-                    "label": "It falls: more correct data cannot hurt",
-                    "feedback": "It cannot hurt a procedure that may ignore data. Least squares may not: it fits them all.",
-                },
-                {
-                    "label": "It stays about the same",
-                    "feedback": "Look at the figure below: it does not.",
-                },
-                {
-                    "label": "It more than doubles",
-                    "feedback": f"Yes. With {p} digits and {p} features the model stands on its own threshold.",
-                    "correct": True,
-                },
-            ],
-        },
-    }
