@@ -179,8 +179,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     clean = result.test_mse.sel(noise=0, ridge_rule="fixed").values
     style.band(ax, x, clean, color=style.MUTED, label="fixed ridge, no wrong labels", linestyle=(0, (4, 3)))
     style.mark_threshold(ax, int(result.num_train), "N = n")
-    ax.set(xscale="log", xlabel="random ReLU features N (log scale)", ylabel="test error, squared", ylim=(0, 1))
-    ax.legend(loc="lower left", fontsize=9)
+    ax.set(xscale="log", xlabel="random ReLU features N (log scale)", ylabel="test error, squared")
+    ax.set_ylim(0, max(1.0, 1.1 * float(result.test_mse.isel(noise=-1).median("seed").max())))
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=9)
     return ax
 
 
