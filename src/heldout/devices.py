@@ -7,6 +7,7 @@ sweep has the same data on every device and adding a width or a seed changes no 
 import difflib
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,13 +29,16 @@ def resolve_device(device: str | torch.device) -> torch.device:
     name = str(device)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.partition(":")[0] not in DEVICES:
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         near = difflib.get_close_matches(name, DEVICES, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise ValueError(f"device={name!r}: must be one of {', '.join(DEVICES)}{hint}")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"device={name!r}: no CUDA device is present here; use cpu or auto")
-    return torch.device(name)
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device={name!r}: must be below cuda:{torch.cuda.device_count()}")
+    return device
 
 
 def derive_seed(*coordinates: int | float | str) -> int:

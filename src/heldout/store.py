@@ -199,6 +199,7 @@ def _write_temporary(result: xr.Dataset, directory: Path) -> Path:
     handle, name = tempfile.mkstemp(dir=directory, suffix=".part")
     os.close(handle)
     temporary = Path(name)
+    temporary.chmod(0o644)
     try:
         encoding = {
             n: {"zlib": True, "complevel": 4} for n, v in result.variables.items() if v.ndim and v.dtype.kind in "fiu"
@@ -278,7 +279,9 @@ def add_record(module: Experiment, preset: str, result: xr.Dataset, smoke: xr.Da
     entry["seconds"] = float(entry["seconds"])
     kept = [old for old in manifest() if (old["experiment"], old["preset"]) != (name, preset)]
     text = json.dumps(sorted([*kept, entry], key=lambda e: (e["experiment"], e["preset"])), indent=1)
-    (records_directory() / "manifest.json").write_text(text + "\n")
+    unfinished = records_directory() / "manifest.json.part"
+    unfinished.write_text(text + "\n")
+    unfinished.replace(records_directory() / "manifest.json")
     return path
 
 

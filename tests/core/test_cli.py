@@ -29,12 +29,12 @@ def test_list_names_every_experiment() -> None:
 def test_run_writes_a_record_and_a_picture(tmp_path: Path) -> None:
     output, picture = tmp_path / "a.nc", tmp_path / "a.png"
     result = call(
-        "run", "double_descent.polynomials", "--preset", "smoke", "--seeds", "3", "--set", "num_train=12",
+        "run", "double_descent.polynomials", "--preset", "smoke", "--seeds", "3", "--set", "num_test=40",
         "--output", str(output), "--plot", str(picture),
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     written = store.read(output)
-    assert (written.sizes["seed"], int(written.num_train)) == (3, 12)
+    assert (written.sizes["seed"], written.sizes["x"]) == (3, 40)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -52,7 +52,11 @@ def test_run_writes_a_record_and_a_picture(tmp_path: Path) -> None:
         (("run", "double_descent.polynomials", "--output", "a.csv"), ("a.csv", ".nc")),
         (("run", "double_descent.polynomials", "--preset", "smoke", "--record", "--seeds", "3"), ("record",)),
         (("claims", "double_decent"), ("double_decent", "double_descent")),
-        (("claims", "--preset", "big"), ("big", "smoke")),
+        (("claims", "--preset", "big"), ("big", "book or paper")),
+        (("run", "double_descent.polynomials", "--device", "cpu:x"), ("cpu:x", "cpu")),
+        (("run", "double_descent.polynomials", "--set", "noise_std=inf"), ("noise_std=inf", "finite")),
+        (("run", "double_descent.polynomials", "--set", "feature_counts=20,30"), ("feature_counts", "num_train")),
+        (("run", "double_descent.polynomials", "--seeds", "3", "--set", "num_seeds=4"), ("seeds=3", "once")),
         (("data", "fetch", "mnits"), ("mnits", "mnist")),
     ],
 )
@@ -67,11 +71,12 @@ def test_claims_exit_1_when_a_verdict_changes(monkeypatch: pytest.MonkeyPatch) -
     result = polynomials.run(polynomials.SMOKE)
     rows = [ledger.judge(polynomials, claim, result) | {"preset": "book"} for claim in polynomials.CLAIMS]
     monkeypatch.setattr(ledger, "rows", lambda *_, **__: rows)
+    rows[1]["high"] = float("inf")
     assert call("claims").exit_code == 0
-    assert {row["id"] for row in json.loads(call("claims", "--json").output)} == {
+    assert {row["id"] for row in json.loads(call("claims", "--json").output, parse_constant=pytest.fail)} == {
         claim.id for claim in polynomials.CLAIMS
     }
-    rows[0]["verdict"] = "not reproduced"
+    rows[0] |= {"verdict": "not reproduced", "low": float("nan")}
     changed = call("claims")
     assert changed.exit_code == 1
     assert polynomials.CLAIMS[0].id in changed.output

@@ -2,10 +2,12 @@
 
 import base64
 import json
+import os
 import re
 import runpy
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +42,8 @@ def test_bundle_imports_nothing_and_keeps_its_default_export(module: str) -> Non
 
 @pytest.mark.parametrize("module", MODULES)
 def test_bundle_is_valid_javascript(module: str, tmp_path: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
+    node = shutil.which("node", path=f"{os.environ['PATH']}{os.pathsep}{Path(sys.executable).parent}")
+    assert node is not None, "no node: make installs one where there is none"
     (tmp_path / "bundle.mjs").write_text(bundle(module), encoding="utf-8")
     done = subprocess.run([node, "--check", str(tmp_path / "bundle.mjs")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -199,9 +200,8 @@ def reference_risk(n: int, d: int, p: int, noise: float, spectrum: str) -> float
 
 def browser_risks(cases: list[dict[str, Any]], folder: Path) -> list[float]:
     """The same risks from the JavaScript function, run in node."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
+    node = shutil.which("node", path=f"{os.environ['PATH']}{os.pathsep}{Path(sys.executable).parent}")
+    assert node is not None, "no node: make installs one where there is none"
     # The module draws too; its chart helper measures text on a canvas as it loads.
     stub = "globalThis.document = { createElement: () => ({ getContext: () => ({}) }) };\n"
     show = "(c) => { const r = risk(c); return Number.isFinite(r) ? r : null; }"

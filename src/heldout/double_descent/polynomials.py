@@ -1,8 +1,8 @@
 """The U-shaped curve and what comes after it, in three polynomial bases.
 
 Least squares on the first ``p`` basis functions, n samples in [-1, 1]; for p > n the interpolant of minimum norm in that basis.
-The same function space and the same zero training error, but the norm that selects the interpolant depends on the basis, and
-with it whether the error comes down again. After Schaeffer et al. 2023 (arXiv 2303.14151), who use Legendre polynomials.
+One function space and zero training error, but the basis decides which norm is small, and with it whether the error comes
+down again. After Schaeffer et al. 2023 (arXiv 2303.14151), who use Legendre polynomials.
 
 Axes: seed, basis, feature_count (p, the number of basis functions).
 Deviations: the constant is among the basis functions; the inputs are drawn once a seed and shared by all p and bases.
@@ -67,11 +67,15 @@ class Config:
 
     def __post_init__(self) -> None:
         require(self.num_train >= 2, "num_train", self.num_train, "at least 2")
-        require(bool(self.feature_counts), "feature_counts", self.feature_counts, "a tuple of at least one count")
-        require(min(self.feature_counts) >= 1, "feature_counts", self.feature_counts, "counts of at least 1")
-        require(max(self.feature_counts) <= 1000, "feature_counts", self.feature_counts, "counts of at most 1000")
+        sizes = self.feature_counts or (0,)
+        require(min(sizes) >= 1 and max(sizes) <= 1000, "feature_counts", self.feature_counts, "counts from 1 to 1000")
         require(self.target in TARGETS, "target", self.target, f"one of {', '.join(TARGETS)}")
-        require(self.noise_std >= 0, "noise_std", self.noise_std, "0 or more")
+        places = set(self.feature_counts)
+        around = min(places) < self.num_train and self.num_train in places
+        require(
+            around, "feature_counts", self.feature_counts, f"counts with num_train={self.num_train} and a smaller one"
+        )
+        require(0 <= self.noise_std < float("inf"), "noise_std", self.noise_std, "0 or more, and finite")
         require(self.num_test >= 2, "num_test", self.num_test, "at least 2")
         require(0 < self.relative_cutoff < 1, "relative_cutoff", self.relative_cutoff, "between 0 and 1")
         require(self.num_seeds >= 1, "num_seeds", self.num_seeds, "at least 1")
@@ -155,10 +159,8 @@ def features(basis: str, x: Float[Tensor, "*batch n"], count: int) -> Float[Tens
     columns = [torch.ones_like(x), x]
     for k in range(1, count - 1):
         columns.append(((2 * k + 1) * x * columns[k] - k * columns[k - 1]) / (k + 1))
-    stacked = torch.stack(columns[:count], dim=-1)
-    if basis == "weighted_legendre":
-        stacked = stacked / torch.arange(1, count + 1, dtype=x.dtype, device=x.device)
-    return stacked
+    weight = torch.arange(1, count + 1, dtype=x.dtype, device=x.device) if basis == "weighted_legendre" else 1
+    return torch.stack(columns[:count], dim=-1) / weight
 
 
 def minimum_norm(
@@ -256,9 +258,7 @@ def _exchange(basis: str) -> Callable[[xr.Dataset], xr.Dataset]:
     return change
 
 
-_MONOMIAL_NORM = Control(
-    says="the interpolant of minimum norm in the monomials", change=_exchange("monomial"), manipulation=_interpolates
-)
+_MONOMIAL_NORM = Control(says="minimum norm in the monomials", change=_exchange("monomial"), manipulation=_interpolates)
 
 CLAIMS = (
     Claim(
@@ -286,7 +286,7 @@ CLAIMS = (
         says="With smoothness weights the largest model beats the best small one in more than half of the seeds.",
         rows=("S2.3",),
         source="this book",
-        check=lambda result: across_seeds(_end_over(result, "weighted_legendre", "valley"), below=1, share=0.5),
+        check=lambda result: across_seeds(_end_over(result, "weighted_legendre", "valley"), below=1, share=0.51),
         control=_MONOMIAL_NORM,
     ),
     Claim(

@@ -4,9 +4,10 @@ A polynomial of degree four, a natural cubic spline, and one network of ReLU uni
 weights. This book; the definition of the distance is the one of every chapter's closing panel (regression: the share of the
 interval on which two functions differ by more than 5 % of the targets' range).
 
-Axes: seed (of the points and of the networks), curve, x (input).
+Axes: seed (of the points and of the networks), curve, x (input); start (small or large), for a second draw of the weights.
 Deviations: there is no paper. Training leaves a mean squared error of about 1e-9, in rare draws 1e-6; the smallest change of the
-output weights then removes it, so that all four curves stand at zero to rounding.
+output weights then removes it, so that all curves stand at zero to rounding. Seeds begin at 120: 100 to 119 were seen while the
+learning rates were still being chosen.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from matplotlib.axes import Axes
 from scipy.interpolate import BarycentricInterpolator, CubicSpline
 from torch import Tensor
 
+from heldout import losses
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.devices import generator
 from heldout.ensemble import TrainingData, train
@@ -63,7 +65,7 @@ class Config:
 
 SMOKE = Config(width=20, steps=100, num_seeds=2, first_seed=0)
 BOOK = Config()
-PAPER = Config(width=1000, steps=20_000, num_seeds=50)
+PAPER = Config(num_seeds=100)
 
 
 @recorded
@@ -71,8 +73,9 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     """Pass four curves through the points of every seed.
 
     Returns:
-        function (seed, curve, x), train_mse (seed, curve), train_x and train_y (seed, point), and distance (seed, curve,
-        other): the share of the grid on which two curves differ by more than 5 % of the targets' range.
+        function (seed, curve, x), train_mse (seed, curve), train_x and train_y (seed, point); distance (seed, curve,
+        other): the share of the grid on which two curves differ by more than 5 % of the targets' range; and redrawn (seed,
+        start): the same distance between two networks whose initial weights have one size and differ in the draw.
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     points = [sample(config, seed) for seed in seeds]
@@ -83,22 +86,27 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     for s, (x, y) in enumerate(points):
         values[s, 0] = BarycentricInterpolator(x, y, rng=0)(places[s])
         values[s, 1] = CubicSpline(x, y, bc_type="natural")(places[s])
-    values[:, 2:] = networks(config, seeds, x_SN, y_SN, places, device, progress)
+    trained = networks(config, seeds, x_SN, y_SN, places, device, progress)
+    values[:, 2:] = trained[:, 0]
+    redrawn = [distances(trained[:, :, start, : config.grid], y_SN)[:, 0, 1] for start in range(2)]
     function, fitted = values[..., : config.grid], values[..., config.grid :]
+    train_mse = ((fitted - y_SN[:, None]) ** 2).mean(-1)
     return xr.Dataset(
         {
             "function": variable(("seed", "curve", "x"), function, "value of the curve", "units of the target"),
-            "train_mse": variable(
-                ("seed", "curve"),
-                ((fitted - y_SN[:, None]) ** 2).mean(-1),
-                "training mean squared error",
-                "squared units of the target",
-            ),
+            "train_mse": variable(("seed", "curve"), train_mse, "training mean squared error", "squared units"),
             "train_x": variable(("seed", "point"), x_SN, "training inputs"),
             "train_y": variable(("seed", "point"), y_SN, "training targets", "units of the target"),
             "distance": variable(("seed", "curve", "other"), distances(function, y_SN), "share of the interval apart"),
+            "redrawn": variable(("seed", "start"), np.stack(redrawn, axis=1), "share apart, two draws of the start"),
         },
-        {"seed": seeds, "curve": list(CURVES), "other": list(CURVES), "x": variable("x", grid, "input")},
+        {
+            "seed": seeds,
+            "start": ["small", "large"],
+            "curve": list(CURVES),
+            "other": list(CURVES),
+            "x": variable("x", grid, "input"),
+        },
     )
 
 
@@ -119,21 +127,27 @@ def networks(
     places: Float[np.ndarray, "seed place"],
     device: torch.device,
     progress: Progress,
-) -> Float[np.ndarray, "seed 2 place"]:
-    """Train one network a seed and initial scale on all points at once, and evaluate it at ``places``."""
-    scales = (config.small_init, config.large_init)
+) -> Float[np.ndarray, "seed draw start place"]:
+    """Train networks from two draws of a small and of a large start for every seed, and evaluate them at ``places``."""
+    kinds = [(draw, scale) for draw in ("network", "again") for scale in (config.small_init, config.large_init)]
     members = [
-        MLP(1, (config.width,), 1, generator=generator("network", s), init_scale=scale, dtype=torch.float64)
-        for s in seeds
-        for scale in scales
+        MLP(1, (config.width,), 1, generator=generator(draw, seed), init_scale=scale, dtype=torch.float64)
+        for seed in seeds
+        for draw, scale in kinds
     ]
-    streams = [s for s in range(len(seeds)) for _ in scales]
+    streams = [s for s in range(len(seeds)) for _ in kinds]
     targets = torch.from_numpy(y_SN)[streams][..., None]
     data = TrainingData(inputs=torch.from_numpy(x_SN)[..., None], targets=targets, streams=streams, keys=list(seeds))
     for stage, rate in enumerate(config.learning_rates):
         advance = partial(_advance, progress, stage, len(config.learning_rates))
         done = train(
-            members, data, steps=config.steps, learning_rate=rate, loss=squared_error, device=device, progress=advance
+            members,
+            data,
+            steps=config.steps,
+            learning_rate=rate,
+            loss=losses.squared_error,
+            device=device,
+            progress=advance,
         )
         for member, state in zip(members, done.states, strict=True):
             member.load_state_dict(state)
@@ -143,7 +157,7 @@ def networks(
         outputs = [
             member(torch.from_numpy(places[s])[:, None])[:, 0] for member, s in zip(members, streams, strict=True)
         ]
-    return torch.stack(outputs).reshape(len(seeds), len(scales), -1).numpy()
+    return torch.stack(outputs).reshape(len(seeds), 2, 2, -1).numpy()
 
 
 def _advance(progress: Progress, stage: int, stages: int, done: int, total: int) -> None:
@@ -156,11 +170,6 @@ def remove_residual(network: MLP, x: Float[Tensor, "n 1"], y: Float[Tensor, "n 1
     hidden = torch.relu(network.layers[0](x))
     change = torch.linalg.lstsq(hidden, y - network(x), driver="gelsd").solution
     network.get_parameter("layers.1.weight").add_(change.T)
-
-
-def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Squared error of each sample."""
-    return (outputs - targets).square().squeeze(-1)
 
 
 def distances(
@@ -204,6 +213,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "largest_distance": medians[farthest],
         "nearest_pair": nearest.replace("-", " and "),
         "farthest_pair": farthest.replace("-", " and "),
+        "redrawn_small": float(result.redrawn.sel(start="small").median()),
+        "redrawn_large": float(result.redrawn.sel(start="large").median()),
     }
 
 
@@ -258,16 +269,15 @@ def _only_the_start(result: xr.Dataset) -> Evidence:
     return across_seeds(_pair(result, "network, large start", "network, small start"), above=0.1, share=0.9)
 
 
-def _same_curve(curve: str) -> Control:
-    """Every curve replaced by one of them: nothing is left open, and the distance must vanish."""
+def _another_draw(curve: str, other: str) -> Control:
+    """The pair replaced by two networks of small start whose initial weights differ in nothing but the draw."""
 
     def change(result: xr.Dataset) -> xr.Dataset:
-        function = result.function.sel(curve=[curve] * len(CURVES)).values
-        copy = result.copy()
-        copy["distance"] = result.distance.copy(data=distances(function, result.train_y.values))
-        return copy
+        changed = result.copy(deep=True)
+        changed.distance.loc[{"curve": curve, "other": other}] = result.redrawn.sel(start="small").values
+        return changed
 
-    return Control(says=f"every curve replaced by the {curve}", change=change, manipulation=_fits)
+    return Control(says="two small starts, differing only in the draw", change=change, manipulation=_fits)
 
 
 CLAIMS = (
@@ -277,7 +287,7 @@ CLAIMS = (
         rows=("S0.1", "S0.2"),
         source="this book",
         check=_part,
-        control=_same_curve("polynomial"),
+        control=_another_draw("polynomial", "network, small start"),
     ),
     Claim(
         id="five_points.only_the_start",
@@ -285,6 +295,6 @@ CLAIMS = (
         rows=("S0.3",),
         source="this book",
         check=_only_the_start,
-        control=_same_curve("network, small start"),
+        control=_another_draw("network, large start", "network, small start"),
     ),
 )
