@@ -82,3 +82,6 @@ def test_moved_peak_needs_the_place() -> None:
     elsewhere = result.copy(deep=True)
     elsewhere["test_mse"].loc[{"switch": 0.8, "num_features": 125}] = 1e9
     assert not moved.check(elsewhere).holds
+    interpolating = result.copy(deep=True)
+    interpolating["train_mse"].loc[{"switch": 0.8, "num_features": 80}] = 1e-12
+    assert not moved.check(interpolating).holds

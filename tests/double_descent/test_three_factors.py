@@ -117,3 +117,11 @@ def test_rank_correlation_of_a_planted_order(record):
         planted.test_mse.loc[at | {"arm": "unablated"}] = [9.0, 8.0, 1.0]
     assert three_factors_checks.rank_correlation(planted, "diabetes") == pytest.approx(-1)
     assert three_factors_checks.small_value_large_error(planted).holds
+
+
+def test_handing_on_singular_values_is_fair_only_if_they_stay_the_same(record):
+    handed_on = three_factors_checks.singular_values_of_other_draws(record)
+    assert three_factors_checks.same_singular_values(handed_on).holds
+    assert not handed_on.smallest_singular_value.equals(record.smallest_singular_value)
+    handed_on["smallest_singular_value"] = 1.01 * handed_on.smallest_singular_value
+    assert not three_factors_checks.same_singular_values(handed_on).holds

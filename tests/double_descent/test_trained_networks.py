@@ -131,6 +131,12 @@ def test_counting_parameters_names_one_width_at_every_epoch() -> None:
         assert set(at.values) == {2.0}
 
 
+def test_the_counting_control_is_unfair_when_the_networks_were_not_trained() -> None:
+    fair = next(claim.control.manipulation for claim in tn.CLAIMS if claim.id.endswith("peak_where_it_fits"))
+    assert fair(checks.threshold_by_counting(planted(HUMP))).holds
+    assert not fair(checks.threshold_by_counting(planted(HUMP, [0.9] * 6))).holds
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -68,7 +68,18 @@ def planted(first: float, second_at: int) -> xr.Dataset:
     curve = np.ones(len(counts))
     curve[counts.index(30)] = first
     curve[counts.index(second_at)] = 100.0
-    values = np.tile(curve, (5, 3, 1))
+    return record(counts, np.tile(curve, (5, 3, 1)))
+
+
+def hump(center: float) -> xr.Dataset:
+    """Every seed and activation with one smooth hump, centered at ``center`` times d = 30 and as wide as a factor of 1.5."""
+    counts = [round(30 * ratio) for ratio in td.BOOK.sample_ratios]
+    curve = 1 + 3 * np.exp(-((np.log(np.array(counts) / 30 / center) / math.log(1.5)) ** 2))
+    return record(counts, np.tile(curve, (5, 3, 1)))
+
+
+def record(counts: list[int], values: np.ndarray) -> xr.Dataset:
+    """A record with d = 30 and p = 300."""
     return xr.Dataset(
         {"test_mse": (("seed", "activation", "num_train"), values)},
         {"seed": range(5), "activation": list(td.ACTIVATIONS), "num_train": counts},
@@ -82,3 +93,24 @@ def test_claims_follow_planted_peaks() -> None:
     assert not linear.check(planted(0.9, 300)).holds
     assert nonlinear.check(planted(2.0, 300)).holds
     assert not nonlinear.check(planted(2.0, 150)).holds
+
+
+def test_the_first_bump_has_a_place() -> None:
+    linear, _ = td.CLAIMS
+    for center in (0.95, 1.0, 1.1, 1.27):
+        assert linear.check(hump(center)).holds, center
+    for center in (0.5, 0.75, 1.5, 1.9, 3.0):
+        assert not linear.check(hump(center)).holds, center
+
+
+def test_a_slow_rise_to_a_sharp_peak_beyond_the_bump_does_not_count() -> None:
+    planted_late = hump(1.0)
+    late = [1.0, 1.2, 1.5, 2.0, 2.3, 2.6, 3.0, 4.0] + [1.0] * 11
+    planted_late["test_mse"][:] = np.array(late)
+    assert not td.CLAIMS[0].check(planted_late).holds
+
+
+def test_a_bump_in_too_few_seeds_holds_in_part() -> None:
+    mixed = hump(1.1)
+    mixed["test_mse"][:2] = 1.0
+    assert td.CLAIMS[0].check(mixed).verdict == "in part"

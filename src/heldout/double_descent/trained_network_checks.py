@@ -221,7 +221,7 @@ CLAIMS = (
     ),
     Claim(
         id="trained_networks.peak_where_it_fits",
-        says="In at least four of five seeds, after a sixth of the training and after all of it, the peak lies within a factor of "
+        says="In most seeds (four in five), after a sixth of the training and after all of it, the peak lies within a factor of "
         "two of the narrowest network that fits its labels.",
         rows=("S0.6", "S0.7"),
         source=SOURCE,
