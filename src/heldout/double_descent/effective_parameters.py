@@ -25,10 +25,10 @@ from torch import Tensor
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.data import mnist
 from heldout.double_descent import fourier
+from heldout.double_descent.digit_task import one_hot
 from heldout.experiment import Progress, recorded, require
 from heldout.figures import style
 
-CLASSES = 10
 BUNDLED_DIGITS = 5000
 UNFITTED = 1e-3  # a training error (squared) above this is no interpolation; predicting zero has 1
 RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1, 1.03, 1.1, 1.25, 1.5, 2, 3, 5, 8)
@@ -130,11 +130,6 @@ def split(num_train: int, num_test: int, *coordinates: int | str) -> tuple[Tenso
     return train.x, train.y, test.x, test.y
 
 
-def one_hot(labels: Int[Tensor, " samples"]) -> Float[Tensor, "samples classes"]:
-    """Labels as rows of zeros with a single one (float64)."""
-    return torch.nn.functional.one_hot(labels, CLASSES).double()
-
-
 def _dataset(config: Config, seeds: list[int], counts: list[int], found: dict[str, np.ndarray]) -> xr.Dataset:
     words = {
         "test_mse": "test error (squared)",
@@ -181,9 +176,8 @@ def plot_counts(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     style.band(ax, x, plain.test_parameters.values, color=style.BLUE, label="at test inputs")
     style.band(ax, x, plain.train_parameters.values, color=style.GREEN, label="at training inputs")
     style.mark_threshold(ax, int(result.num_train), "N = n")
-    ax.set(
-        xscale="log", yscale="log", xlabel="random features N (log scale)", ylabel="effective parameters (log scale)"
-    )
+    ax.set(xscale="log", yscale="log", xlabel="random features N (log scale)")
+    ax.set_ylabel("effective parameters (log scale)")
     ax.legend(loc="upper left")
     return ax
 
@@ -228,10 +222,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     for switch in result.switch.values:
         curve = middle.test_mse.sel(switch=switch)
         beyond = curve.where(curve.num_features >= 0.5 * switch * n, drop=True)
-        found |= {
-            f"switch_{100 * switch:.0f}_peak_N": int(beyond.idxmax()),
-            f"switch_{100 * switch:.0f}_peak": float(beyond.max()),
-        }
+        found[f"switch_{100 * switch:.0f}_peak_N"] = int(beyond.idxmax())
+        found[f"switch_{100 * switch:.0f}_peak"] = float(beyond.max())
     return found
 
 

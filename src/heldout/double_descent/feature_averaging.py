@@ -23,7 +23,8 @@ from torch import Tensor
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.devices import derive_seed
 from heldout.double_descent import fourier
-from heldout.double_descent.effective_parameters import one_hot, split
+from heldout.double_descent.digit_task import one_hot
+from heldout.double_descent.effective_parameters import split
 from heldout.experiment import Progress, recorded, require
 from heldout.figures import style
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.data import digits
 from heldout.devices import generator
-from heldout.double_descent.effective_parameters import CLASSES, one_hot
+from heldout.double_descent.digit_task import CLASSES, one_hot
 from heldout.experiment import Progress, recorded, require
 from heldout.figures import style
 
