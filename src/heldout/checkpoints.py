@@ -1,28 +1,14 @@
 """Checkpoints: named arrays in one ``.npz`` file without pickle, replaced atomically and tied to the run's arguments."""
 
-import hashlib
 import os
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 FINGERPRINT = "fingerprint"
-
-
-def fingerprint(*parts: object) -> str:
-    """A digest of everything that decides a run: arrays by their bytes, the rest by its text."""
-    digest = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, Tensor):
-            part = part.detach().cpu().numpy()
-        if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype}{part.shape}".encode() + part.tobytes())
-        else:
-            digest.update(repr(part).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], digest: str) -> None:
@@ -44,10 +30,17 @@ def load(path: Path, digest: str) -> dict[str, np.ndarray]:
     """Read the arrays back.
 
     Raises:
-        ValueError: the file was written by a run with other arguments.
+        ValueError: the file was written by a run with other arguments, or is damaged.
     """
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, AttributeError, TypeError) as error:
+        # NumPy raises the last two when the file holds a bare array.
+        raise ValueError(
+            f"checkpoint={str(path)!r}: must be a whole file that a training wrote; this one is cut short or damaged "
+            f"({error}): delete it to start again"
+        ) from error
     found = str(arrays.pop(FINGERPRINT, ""))
     if found != digest:
         raise ValueError(

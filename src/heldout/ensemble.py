@@ -10,6 +10,7 @@ targets; members of different streams have their own inputs and their own order.
 
 import itertools
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,9 @@ from torch import Tensor, nn
 
 from heldout import checkpoints, devices
 from heldout.experiment import require
-from heldout.layouts import structure
+from heldout.fingerprints import fingerprint
 from heldout.losses import stable_cross_entropy
+from heldout.members import check
 from heldout.memory import chunks
 from heldout.optimizers import Optimizer
 from heldout.stepping import Chunk, Job, Loss, Probe, Snapshot
@@ -42,7 +44,7 @@ class TrainingData:
             order does not depend on which others run beside it.
 
     Raises:
-        ValueError: the lengths do not fit, or a member reads a stream that is not there.
+        ValueError: there is no sample, the lengths do not fit, or a member reads a stream that is not there.
     """
 
     inputs: Shaped[Tensor, "stream sample *features"]
@@ -51,10 +53,14 @@ class TrainingData:
     keys: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        count, samples = self.inputs.shape[:2]
-        shape = tuple(self.targets.shape)
+        shape = tuple(self.inputs.shape)
+        require(
+            len(shape) >= 2 and min(shape[:2]) >= 1, "inputs", shape, "streams x samples x ..., one of each or more"
+        )
+        (count, samples), shape = shape[:2], tuple(self.targets.shape)
         require(shape[:2] == (len(self.streams), samples), "targets", shape, f"{len(self.streams)} members x {samples}")
-        require(all(0 <= s < count for s in self.streams), "streams", list(self.streams), f"from 0 to {count - 1}")
+        inside = all(_is_whole(s) and 0 <= s < count for s in self.streams)
+        require(inside, "streams", list(self.streams), f"whole numbers from 0 to {count - 1}")
         require(self.keys is None or len(self.keys) == count, "keys", self.keys, f"{count} integers, one a stream")
 
     @classmethod
@@ -71,7 +77,7 @@ class History:
     Attributes:
         steps: (probe_step,) the steps at which the probe looked.
         values: what the probe returned, each (probe_step, member, ...).
-        states: the trained parameters of each member by name; load one with ``module.load_state_dict``.
+        states: each member's trained parameters by name, and its buffers as they were; load with ``module.load_state_dict``.
         chunks: how many members were trained together, one number a chunk.
     """
 
@@ -114,7 +120,7 @@ def train(
     """Train every member for ``steps`` updates; the modules given are left as they were.
 
     Args:
-        members: ordinary modules of one dtype, with no randomness in their forward pass.
+        members: ordinary modules of one dtype; what they may not hold is told by :func:`heldout.members.check`.
         data: inputs and targets.
         steps: updates.
         learning_rate: one number, or one a member.
@@ -122,7 +128,7 @@ def train(
         weight_decay: one number, or one a member.
         batch_size: samples a step; None takes all. An epoch is a permutation cut into whole batches, the rest left out.
         seed: decides the permutations, with the stream's key and the epoch.
-        loss: from outputs (members, samples, ...) and targets to a loss of each sample; the step takes their mean.
+        loss: of some members, in any order: outputs (members, samples, ...) and targets to one loss a sample or target entry.
         probe: called before the step of each number in ``probe_steps`` and after the last; returns tensors (members, ...).
         probe_steps: increasing whole numbers from 0 to ``steps``.
         device: "auto", "cpu", "cuda" or a torch device.
@@ -131,9 +137,9 @@ def train(
         progress: called with (updates done, updates in all), over all chunks.
 
     Raises:
-        ValueError: an argument is out of range, or the checkpoint comes from another run.
+        ValueError: an argument is out of range, a member cannot be trained as alone, or the checkpoint is another run's.
     """
-    _check(members, data, steps, batch_size, probe_steps, checkpoint_every)
+    _check(members, data, steps, batch_size, probe_steps, checkpoint_every, loss)
     job = Job(
         modules=members, inputs=data.inputs, targets=data.targets, streams=list(data.streams),
         keys=list(data.keys) if data.keys is not None else list(range(len(data.inputs))),
@@ -173,7 +179,8 @@ def _train_chunks(
                 progress(index * job.steps + done, len(plan) * job.steps)
         found.append(chunk.values())
         for member, state in chunk.snapshot().named_states():
-            states[member] = state
+            constants = {k: v for k, v in job.modules[member].state_dict().items() if k not in state}
+            states[member] = state | {k: v.cpu().clone() for k, v in constants.items() if isinstance(v, Tensor)}
         del chunk  # before the next one takes its memory
     caller_order = np.argsort([member for together in plan for member in sorted(together)])
     values = {name: np.concatenate([part[name] for part in found], axis=1)[:, caller_order] for name in found[0]}
@@ -182,33 +189,43 @@ def _train_chunks(
 
 
 def _fingerprint(job: Job, plan: list[list[int]]) -> str:
-    weights = [parameter for module in job.modules for parameter in module.parameters()]
-    loss = getattr(job.loss, "__qualname__", type(job.loss).__qualname__)
-    return checkpoints.fingerprint(
+    return fingerprint(
         job.rule, job.learning_rate, job.weight_decay, job.steps, job.batch, job.seed, sorted(job.probe_steps), plan,
-        job.streams, job.keys, loss, [structure(module) for module in job.modules], job.inputs, job.targets, *weights,
+        job.streams, job.keys, job.loss, job.probe, job.inputs, job.targets, *job.modules,
     )  # fmt: skip
 
 
 def _per_member(value: float | Sequence[float], members: Sequence[nn.Module], field: str) -> list[float]:
-    values = [float(value)] * len(members) if isinstance(value, int | float) else [float(v) for v in value]
+    one = isinstance(value, numbers.Real) or np.ndim(value) == 0
+    given: Sequence[object] = [value] * len(members) if one else list(value)  # type: ignore[arg-type]  # a number is no list
+    numeric = all(isinstance(v, numbers.Real) or (isinstance(v, np.ndarray | Tensor) and v.ndim == 0) for v in given)
+    require(numeric, field, value, "one number, or one a member")
+    values = [float(v) for v in given]  # type: ignore[arg-type]  # numbers, as just required
     require(len(values) == len(members), field, values, f"one number, or {len(members)}, one a member")
     require(all(v >= 0 and math.isfinite(v) for v in values), field, values, "finite and not negative")
     return values
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def _check(
     members: Sequence[nn.Module], data: TrainingData, steps: int, batch_size: int | None, probe_steps: Sequence[int],
-    checkpoint_every: int,
+    checkpoint_every: int, loss: Loss,
 ) -> None:  # fmt: skip
     samples = data.inputs.shape[1]
     require(len(members) > 0, "members", len(members), "one or more")
     require(len(members) == len(data.streams), "members", len(members), f"{len(data.streams)}, as in data.streams")
+    for number, member in enumerate(members):
+        require(any(True for _ in member.parameters()), "members", number, "with at least one parameter each")
     kinds = {parameter.dtype for member in members for parameter in member.parameters()}
     require(len(kinds) == 1, "members", sorted(map(str, kinds)), "of one dtype, with at least one parameter")
-    require(steps >= 0, "steps", steps, "0 or more")
-    require(batch_size is None or 1 <= batch_size <= samples, "batch_size", batch_size, f"None, or 1 to {samples}")
-    increasing = all(a < b for a, b in itertools.pairwise(probe_steps))
-    inside = all(0 <= step <= steps for step in probe_steps)
-    require(increasing and inside, "probe_steps", list(probe_steps), f"increasing whole numbers from 0 to {steps}")
-    require(checkpoint_every >= 1, "checkpoint_every", checkpoint_every, "1 or more")
+    require(_is_whole(steps) and steps >= 0, "steps", steps, "0 or more, a whole number")
+    whole = batch_size is None or (_is_whole(batch_size) and 1 <= batch_size <= samples)
+    require(whole, "batch_size", batch_size, f"None, or 1 to {samples}, a whole number")
+    inside = all(_is_whole(step) and 0 <= step <= steps for step in probe_steps)
+    increasing = inside and all(a < b for a, b in itertools.pairwise(probe_steps))
+    require(increasing, "probe_steps", list(probe_steps), f"increasing whole numbers from 0 to {steps}")
+    require(_is_whole(checkpoint_every) and checkpoint_every >= 1, "checkpoint_every", checkpoint_every, "1 or more")
+    check(members, data.inputs, data.targets, data.streams, batch_size or samples, loss)

@@ -13,6 +13,7 @@ layout                  members                                             work
 """
 
 import copy
+import itertools
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from heldout.checkpoints import fingerprint
+from heldout.fingerprints import structure
 from heldout.networks import MLP
 
 
@@ -265,23 +266,26 @@ def arrange(
     return layouts + [Stacked(group, streams, modules, device) for group in shapes.values()]
 
 
-def structure(module: nn.Module) -> str:
-    """A digest of everything that decides what a module computes, except its parameters' values.
-
-    Two modules of equal structure may run as one. An attribute whose text differs from object to object keeps them apart,
-    which is slower but never wrong.
-    """
-    parts: list[object] = [(name, parameter.shape) for name, parameter in module.named_parameters()]
-    for name, part in module.named_modules():
-        parts += [name, type(part), *(value for _, value in sorted(part.named_buffers(recurse=False)))]
-        settings = {key: value for key, value in vars(part).items() if not key.startswith("_")}
-        parts += [value for item in sorted(settings.items()) for value in item]
-    return fingerprint(*parts)
-
-
 def is_wide_hidden(module: nn.Module) -> bool:
-    """Whether a module fits :class:`WideHidden`; a subclass may compute something else, so it does not."""
-    return type(module) is MLP and len(module.sizes) == 3 and module.activation == "relu"
+    """Whether a module fits :class:`WideHidden`; a subclass or a changed part may compute something else, so it does not."""
+    if type(module) is not MLP or len(module.sizes) != 3 or module.activation != "relu" or "forward" in vars(module):
+        return False
+    shapes = [(fan_out, fan_in) for fan_in, fan_out in itertools.pairwise(module.sizes)]
+    return [_plain_shape(layer) for layer in module.layers] == shapes
+
+
+def kind(module: nn.Module) -> str:
+    """Equal for modules that compute the same from equal parameters."""
+    if is_wide_hidden(module):
+        return f"{_sizes(module)}"
+    return structure(module)
+
+
+def _plain_shape(layer: nn.Module) -> tuple[int, ...] | None:
+    """Outputs and inputs of a linear layer with a bias; nothing where it is any other."""
+    if type(layer) is not nn.Linear or layer.bias is None or "forward" in vars(layer):
+        return None
+    return tuple(layer.weight.shape)
 
 
 def _sizes(module: nn.Module) -> tuple[int, int, int]:

@@ -1,12 +1,13 @@
 """How many members to train at once: an estimate of their memory from shapes, and the cut into chunks."""
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from heldout.experiment import require
-from heldout.layouts import structure
+from heldout.layouts import is_wide_hidden, kind
 
 # Measured by ``python -m benchmarks engine_widths`` on one core (microseconds a member and step; batch 100, Adam):
 #   MLP 64-w-10, w =      4    64   256  1024  2048  4096     MLP 64-w-w-10, w =   16    64   256   512   1024
@@ -28,6 +29,8 @@ def member_bytes(module: nn.Module, inputs: Tensor, batch: int, slots: int) -> i
         batch: samples a step.
         slots: numbers of optimizer state a parameter.
     """
+    # A pass may leave traces in a module, and the caller's must have none.
+    module = module if is_wide_hidden(module) else copy.deepcopy(module)
     parameters = list(module.parameters())
     held = sum(parameter.numel() * parameter.element_size() for parameter in parameters)
     # Parameter, gradient, optimizer state, and at most three vectors where rates differ by member.
@@ -59,7 +62,7 @@ def chunks(
     open_chunk, used = False, 0
     for member in sorted(range(len(modules)), key=lambda m: (streams[m], m)):
         module = modules[member]
-        key = structure(module)
+        key = kind(module)
         if key not in known:
             known[key] = member_bytes(module, inputs[streams[member]], batch, slots)
         size = known[key]
