@@ -97,7 +97,8 @@ def across_seeds(
     """Hold one number a seed against a bound that at least ``share`` of the seeds must keep.
 
     The evidence's value is the median over seeds, its band the smallest and the largest seed. A value that is not finite
-    never keeps the bound. Kept by at least half of the seeds, but not by enough of them, it holds in part.
+    never keeps the bound; NaN, a seed that cannot be judged, stays out of the median and the band and counts as not kept.
+    Kept by at least half of the seeds, but not by enough of them, the bound holds in part.
 
     Raises:
         ValueError: not exactly one of ``above`` and ``below`` is given, or there are no seeds.
@@ -109,11 +110,12 @@ def across_seeds(
         raise ValueError("values: must hold at least one seed")
     kept = np.isfinite(numbers) & (numbers > above if above is not None else numbers < float(below or 0.0))
     sign, limit = (">", above) if above is not None else ("<", below)
+    judged = numbers[~np.isnan(numbers)]
     need = int(np.ceil(share * numbers.size - 1e-9))
     return Evidence(
-        value=float(np.median(numbers)),
-        low=float(numbers.min()),
-        high=float(numbers.max()),
+        value=float(np.median(judged)) if judged.size else float("nan"),
+        low=float(judged.min()) if judged.size else float("nan"),
+        high=float(judged.max()) if judged.size else float("nan"),
         bound=f"{sign} {limit:g} in {need} of {numbers.size} seeds (held in {int(kept.sum())})",
         holds=int(kept.sum()) >= need,
         partly=2 * int(kept.sum()) >= numbers.size,

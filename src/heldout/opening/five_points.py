@@ -5,9 +5,9 @@ weights. This book; the definition of the distance is the one of every chapter's
 interval on which two functions differ by more than 5 % of the targets' range).
 
 Axes: seed (of the points and of the networks), curve, x (input); start (small or large), for a second draw of the weights.
-Deviations: there is no paper. Training leaves a mean squared error of about 1e-9, in rare draws 1e-6; the smallest change of the
-output weights then removes it, so that all curves stand at zero to rounding. Seeds begin at 120: 100 to 119 were seen while the
-learning rates were still being chosen.
+Deviations: there is no paper. Training leaves a mean squared error of about 1e-9; the smallest change of the output weights then
+removes it. In rare draws (3 of 100) too few units are alive for that, and the seed is not judged. Seeds begin at 120: 100 to
+119 were seen while the learning rates were being chosen.
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,7 @@ from heldout.networks import MLP
 CURVES = ("polynomial", "cubic spline", "network, small start", "network, large start")
 COLORS = (style.VERMILION, style.GREEN, style.BLUE, style.PINK)
 TOLERANCE = 0.05  # of the targets' range
+ZERO = 1e-16  # squared error that counts as none, in squared units of the target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,19 +178,17 @@ def distances(
 ) -> Float[np.ndarray, "seed curve curve"]:
     """For every pair of curves, the share of the grid on which they differ by more than 5 % of the targets' range."""
     limit = TOLERANCE * np.ptp(y_SN, axis=1)[:, None, None, None]
-    shares: np.ndarray = (abs(function[:, :, None] - function[:, None]) > limit).mean(-1)
-    return shares
+    return np.asarray((abs(function[:, :, None] - function[:, None]) > limit).mean(-1))
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """The first seed's points and its four curves. One draw is shown; the distances over seeds are in the claims."""
     ax = style.axes(ax)
-    first = result.isel(seed=0)
-    low, high = _window(result)
+    first, window = result.isel(seed=0), _window(result)
     for curve, color in zip(CURVES, COLORS, strict=True):
         ax.plot(first.x, first.function.sel(curve=curve), color=color, label=curve)
     ax.plot(first.train_x, first.train_y, "o", color=style.INK, zorder=5)
-    ax.set(xlabel="input x", ylabel="output", ylim=(low, high))
+    ax.set(xlabel="input x", ylabel="output", ylim=window)
     ax.legend(loc="best", fontsize=9)
     return ax
 
@@ -253,12 +252,13 @@ def opening(result: xr.Dataset) -> dict[str, Any]:
 
 
 def _pair(result: xr.Dataset, curve: str, other: str) -> xr.DataArray:
-    pair: xr.DataArray = result.distance.sel(curve=curve, other=other)
+    """The distance of two curves in the seeds where all four fit; there alone is the loss equal."""
+    pair: xr.DataArray = result.distance.sel(curve=curve, other=other).where(result.train_mse.max("curve") < ZERO)
     return pair
 
 
 def _fits(result: xr.Dataset) -> Evidence:
-    return across_seeds(result.train_mse.max("curve"), below=1e-16)
+    return across_seeds(result.train_mse.max("curve"), below=ZERO, share=0.95)
 
 
 def _part(result: xr.Dataset) -> Evidence:
