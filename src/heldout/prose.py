@@ -46,4 +46,4 @@ def written(value: Number, form: str = "") -> str:
     mantissa, e, exponent = text.partition("e")
     if not e:
         return text
-    return f"{mantissa} × 10{str(int(exponent)).translate(SUPERSCRIPTS)}"
+    return f"{mantissa}\u00a0×\u00a010{str(int(exponent)).translate(SUPERSCRIPTS)}"

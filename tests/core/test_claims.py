@@ -66,7 +66,7 @@ def test_numbers_in_prose_come_from_the_record() -> None:
     assert prose.fill("p = [[p]], error [[error:.2f]]", {"p": 1500, "error": 0.1234}) == "p = 1,500, error 0.12"
     assert (
         prose.fill("[[a:.0e]] and [[b:.1e]] and [[c]]", {"a": 2e7, "b": -3.14e-12, "c": "see"})
-        == "2 × 10⁷ and \N{MINUS SIGN}3.1 × 10⁻¹² and see"
+        == "2\u00a0×\u00a010⁷ and \N{MINUS SIGN}3.1\u00a0×\u00a010⁻¹² and see"
     )
     assert prose.fill("[[a:.3f]], [[b]] and [[c]]", {"a": -0.031, "b": -2, "c": "-x"}) == (
         "\N{MINUS SIGN}0.031, \N{MINUS SIGN}2 and -x"
