@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.harness import Row, compare
 from heldout.data import Samples
+from heldout.data.digit_task import one_hot, split
 from heldout.double_descent import fourier
-from heldout.double_descent.digit_task import one_hot, split
 from heldout.double_descent.random_features import RATIOS
 
 NUM_TEST = 2000

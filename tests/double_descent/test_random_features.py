@@ -8,8 +8,8 @@ import torch
 import xarray as xr
 from sklearn.linear_model import Ridge
 
+from heldout.data.digit_task import replace_labels, split
 from heldout.double_descent import fourier, random_feature_checks, random_features
-from heldout.double_descent.digit_task import replace_labels, split
 from heldout.double_descent.random_feature_fits import inflate
 
 TINY = replace(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from heldout.data.digit_task import one_hot, split
 from heldout.double_descent import fourier, sample_wise
-from heldout.double_descent.digit_task import one_hot, split
 
 TINY = replace(
     sample_wise.SMOKE, num_features=40, ratios=(0.5, 0.9, 1.0, 2.0), num_validation=100, num_test=200, num_seeds=2

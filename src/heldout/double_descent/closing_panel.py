@@ -24,11 +24,11 @@ from torch import Tensor
 from heldout import distances
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.data import mnist
+from heldout.data.digit_task import CLASSES, check_sizes, split
 from heldout.devices import generator
 from heldout.distances import Pair
 from heldout.double_descent import fourier
 from heldout.double_descent import interpolant_fits as fits
-from heldout.double_descent.digit_task import CLASSES, check_sizes, split
 from heldout.double_descent.random_feature_fits import inflate
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import panel

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.data import mnist
+from heldout.data.digit_task import one_hot
 from heldout.double_descent import fourier
-from heldout.double_descent.digit_task import one_hot
 from heldout.experiment import Progress, recorded, require
 from heldout.figures import style
 

@@ -21,9 +21,9 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from heldout.claims import Claim, Control, Evidence, across_seeds
+from heldout.data.digit_task import one_hot
 from heldout.devices import derive_seed
 from heldout.double_descent import fourier
-from heldout.double_descent.digit_task import one_hot
 from heldout.double_descent.effective_parameters import split
 from heldout.experiment import Progress, recorded, require
 from heldout.figures import style

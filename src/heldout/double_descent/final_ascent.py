@@ -21,8 +21,8 @@ from torch import Tensor
 
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.data import digits
+from heldout.data.digit_task import CLASSES, one_hot
 from heldout.devices import generator
-from heldout.double_descent.digit_task import CLASSES, one_hot
 from heldout.experiment import Progress, recorded, require
 from heldout.figures import style
 

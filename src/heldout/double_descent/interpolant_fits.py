@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from heldout.data.digit_task import CLASSES, one_hot, replace_labels, split
 from heldout.devices import generator
 from heldout.double_descent import fourier
-from heldout.double_descent.digit_task import CLASSES, one_hot, replace_labels, split
 from heldout.double_descent.random_feature_fits import errors, inflate
 
 Found = dict[str, np.ndarray | float]

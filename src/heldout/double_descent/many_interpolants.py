@@ -16,8 +16,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from heldout.claims import Claim, Control, Evidence, across_seeds
+from heldout.data.digit_task import check_sizes
 from heldout.double_descent import interpolant_fits as fits
-from heldout.double_descent.digit_task import check_sizes
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from heldout.data.digit_task import CLASSES, one_hot
 from heldout.devices import generator
 from heldout.double_descent import fourier
-from heldout.double_descent.digit_task import CLASSES, one_hot
 
 NORM_FACTOR = 8.0
 Found = dict[str, np.ndarray]

@@ -18,9 +18,9 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from heldout.claims import Claim, Control
+from heldout.data.digit_task import check_sizes, replace_labels, split
 from heldout.double_descent import fourier
 from heldout.double_descent import random_feature_checks as checks
-from heldout.double_descent.digit_task import check_sizes, replace_labels, split
 from heldout.double_descent.random_feature_fits import Problem, interpolants, ridge_models
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style

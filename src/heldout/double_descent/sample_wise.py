@@ -19,8 +19,8 @@ from torch import Tensor
 
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.data import Samples
+from heldout.data.digit_task import check_sizes, one_hot, split
 from heldout.double_descent import fourier
-from heldout.double_descent.digit_task import check_sizes, one_hot, split
 from heldout.experiment import Progress, recorded, require
 from heldout.figures import style
 

@@ -18,9 +18,9 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from heldout.data import digits
+from heldout.data.digit_task import CLASSES, replace_labels
 from heldout.devices import generator
 from heldout.double_descent import trained_network_checks
-from heldout.double_descent.digit_task import CLASSES, replace_labels
 from heldout.double_descent.trained_network_checks import CLAIMS, at_best_epoch, at_end, interpolation_width, turns
 from heldout.ensemble import Snapshot, TrainingData, log_spaced_steps, train
 from heldout.experiment import Progress, recorded, require, variable

@@ -12,7 +12,6 @@ seed to 9 in 10 after seeds 100 to 109, the check of the fit to 95 in 100 after 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -22,12 +21,11 @@ import xarray as xr
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from scipy.interpolate import BarycentricInterpolator, CubicSpline
-from torch import Tensor
 
-from heldout import losses
 from heldout.claims import Claim, Control, Evidence, across_seeds
 from heldout.devices import generator
-from heldout.ensemble import TrainingData, train
+from heldout.ensemble import TrainingData
+from heldout.exact_fits import remove_residual, train_in_stages
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.networks import MLP
@@ -139,19 +137,14 @@ def networks(
     streams = [s for s in range(len(seeds)) for _ in kinds]
     targets = torch.from_numpy(y_SN)[streams][..., None]
     data = TrainingData(inputs=torch.from_numpy(x_SN)[..., None], targets=targets, streams=streams, keys=list(seeds))
-    for stage, rate in enumerate(config.learning_rates):
-        advance = partial(_advance, progress, stage, len(config.learning_rates))
-        done = train(
-            members,
-            data,
-            steps=config.steps,
-            learning_rate=rate,
-            loss=losses.squared_error,
-            device=device,
-            progress=advance,
-        )
-        for member, state in zip(members, done.states, strict=True):
-            member.load_state_dict(state)
+    train_in_stages(
+        members,
+        data,
+        steps=config.steps,
+        learning_rates=config.learning_rates,
+        device=device,
+        progress=progress,
+    )
     for member, s in zip(members, streams, strict=True):
         remove_residual(member, torch.from_numpy(x_SN[s])[:, None], torch.from_numpy(y_SN[s])[:, None])
     with torch.no_grad():
@@ -159,18 +152,6 @@ def networks(
             member(torch.from_numpy(places[s])[:, None])[:, 0] for member, s in zip(members, streams, strict=True)
         ]
     return torch.stack(outputs).reshape(len(seeds), 2, 2, -1).numpy()
-
-
-def _advance(progress: Progress, stage: int, stages: int, done: int, total: int) -> None:
-    progress(stage * total + done, stages * total)
-
-
-@torch.no_grad()
-def remove_residual(network: MLP, x: Float[Tensor, "n 1"], y: Float[Tensor, "n 1"]) -> None:
-    """The smallest change of the output weights that brings what training left of the residual to rounding error."""
-    hidden = torch.relu(network.layers[0](x))
-    change = torch.linalg.lstsq(hidden, y - network(x), driver="gelsd").solution
-    network.get_parameter("layers.1.weight").add_(change.T)
 
 
 def distances(

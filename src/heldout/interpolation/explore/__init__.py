@@ -1,0 +1,1 @@
+"""What the explorables of the interpolation chapter show; one module a page."""
