@@ -240,3 +240,7 @@ def records_verify() -> None:
         click.echo(f"{'ok  ' if fine else 'FAIL'} {file}: {word}")
     if not all(fine for _, fine, _ in found):
         raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,9 @@
 """Results on disk: a cache that cannot lie, and the committed records of the long runs.
 
-A cached file is found by a key made of the config, a digest of the library source that the experiment imports, the torch
-minor version and the kind of device; its own SHA-256 is part of its name, so a truncated or altered file is recognized,
-set aside and computed again. Files are written to a temporary name, flushed to disk and renamed, under a lock.
+A cached file is found by a key made of the config, a digest of the library source that the experiment imports, the minor
+versions of the numerical libraries and the kind of device; its own SHA-256 is part of its name, so a truncated or altered
+file is recognized, set aside and computed again. Files are written to a temporary name, flushed to disk and renamed, under a
+lock.
 """
 
 import ast
@@ -20,7 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import numpy
 import platformdirs
+import scipy
+import sklearn
 import torch
 import xarray as xr
 from tqdm.auto import tqdm
@@ -120,9 +124,9 @@ def _quiet() -> bool | None:
 
 
 def cache_key(module: Experiment, config: Any, device_type: str) -> str:
-    """Readable name and 20 hexadecimal digits that change with config, source, torch minor version and kind of device."""
-    torch_minor = ".".join(torch.__version__.split(".")[:2])
-    parts = (experiment.config_json(config), source_digest(module.__name__), torch_minor, device_type)
+    """Readable name and 20 hexadecimal digits that change with config, source, numerical libraries and kind of device."""
+    libraries = [".".join(library.__version__.split(".")[:2]) for library in (torch, numpy, scipy, sklearn)]
+    parts = (experiment.config_json(config), source_digest(module.__name__), *libraries, device_type)
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
     return f"{experiment.short_name(module)}-{digest}"
 
