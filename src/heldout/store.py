@@ -1,9 +1,8 @@
 """Results on disk: a cache that cannot lie, and the committed records of the long runs.
 
-A cached file is found by a key made of the config, a digest of the library source that the experiment imports, the minor
-versions of the numerical libraries and the kind of device; its own SHA-256 is part of its name, so a truncated or altered
-file is recognized, set aside and computed again. Files are written to a temporary name, flushed to disk and renamed, under a
-lock.
+A cached file is found by a key of config, digest of the library source that the experiment imports, minor versions of the
+numerical libraries and kind of device. Its own SHA-256 is part of its name: an altered file is recognized, set aside and
+computed again. Files are written to a temporary name, flushed to disk and renamed, under a lock.
 """
 
 import ast
@@ -127,8 +126,7 @@ def cache_key(module: Experiment, config: Any, device_type: str) -> str:
     """Readable name and 20 hexadecimal digits that change with config, source, numerical libraries and kind of device."""
     libraries = [".".join(library.__version__.split(".")[:2]) for library in (torch, numpy, scipy, sklearn)]
     parts = (experiment.config_json(config), source_digest(module.__name__), *libraries, device_type)
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
-    return f"{experiment.short_name(module)}-{digest}"
+    return f"{experiment.short_name(module)}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:20]}"
 
 
 def source_digest(name: str) -> str:
