@@ -164,7 +164,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "seeds_with_peak": int((peak_ratio(result, "valley") > RATIO).sum()),
         "peak_parameters": int(at_peak.parameters),
         "peak_train_error": float(at_peak.train_error.median("seed")),
-        "fit_width": int(interpolation_width(final).median("seed")),
+        "fit_width": float(interpolation_width(final).median("seed")),  # NaN: no width fits
         "end": float(typical.end),
         "end_minus_valley": gap,
         "end_minus_valley_low": low,

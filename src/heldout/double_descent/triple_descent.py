@@ -73,6 +73,8 @@ class Config:
         require(self.num_features >= 4 * self.input_dim, "num_features", self.num_features, "at least 4 * input_dim")
         require(1 in ratios and threshold in ratios, "sample_ratios", ratios, f"a tuple with 1 and {threshold:g}")
         require(ratios == tuple(sorted(set(ratios))), "sample_ratios", ratios, "strictly increasing")
+        trough = any(2 <= ratio <= threshold / 2 for ratio in ratios)
+        require(trough, "sample_ratios", ratios, f"a tuple with a value from 2 to {threshold / 2:g}, between the peaks")
         require(min(ratios) * self.input_dim >= 1, "sample_ratios", ratios, "at least 1 / input_dim")
         require(self.noise_variance >= 0, "noise_variance", self.noise_variance, "0 or more")
         require(self.num_test >= 2, "num_test", self.num_test, "at least 2")
