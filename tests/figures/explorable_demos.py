@@ -109,4 +109,14 @@ def gaussian_risk() -> dict[str, Any]:
     }
 
 
-DEMOS = {f.__name__: f for f in (frames, predict, choice, opening, scrub, gaussian_risk)}
+def interpolants() -> dict[str, Any]:
+    return {
+        "x": {"label": "input x"},
+        "y": {"label": "output", "range": [-1, 2]},
+        "count": {"min": 5, "max": 15, "initial": 9},
+        "extra": {"min": 0, "max": 60, "initial": 20},
+        "pole": 0.2,
+    }
+
+
+DEMOS = {f.__name__: f for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants)}

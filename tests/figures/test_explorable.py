@@ -101,6 +101,12 @@ def test_encode_turns_arrays_to_lists_and_non_finite_numbers_to_null() -> None:
         ("scrub", lambda d: d["capacity"].update(initial=5), "capacity.initial is 5; allowed"),
         ("opening", lambda d: d.update(sentence="at {where}"), "uses {where}; allowed"),
         ("gaussian_risk", lambda d: d.update(spectrum="flat"), "spectrum is 'flat'"),
+        ("interpolants", lambda d: d.pop("extra"), "lacks 'extra'"),
+        ("interpolants", lambda d: d["count"].update(initial=4), "keep 3 <= min <= initial <= max <= 15"),
+        ("interpolants", lambda d: d["extra"].update(max=101), "keep 0 <= min <= initial <= max <= 100"),
+        ("interpolants", lambda d: d.update(nodes="random"), "nodes is 'random'; allowed: 'even', 'chebyshev'"),
+        ("interpolants", lambda d: d.update(pole=0), "pole is 0; it must be above 0"),
+        ("interpolants", lambda d: d["y"].pop("range"), "lacks 'range'"),
     ],
 )
 def test_bad_data_are_rejected_with_what_is_allowed(module: str, change: Any, message: str) -> None:

@@ -45,6 +45,11 @@ sentence?}``; ``fits`` has shape (capacity, x); ``markers`` (``[{label, value}]`
 spectrum?: "even" | "decaying", range?: y range}``: the risk of Belkin, Hsu and Xu (arXiv 1903.07571, Theorem 1),
 computed in the browser for squared weights that sum to 1; ``noise`` is a standard deviation.
 
+**interpolants** ``{x: axis, y: axis with range, count: {min, max, initial}, extra: {min, max, initial}, nodes?: "even" |
+"chebyshev", pole?}``: points to drag on [-1, 1] and four curves through them, computed in the browser: polynomial, natural
+cubic and linear spline, and the minimum-norm fit in the first count + extra functions P_k / (k + 1); ``pole`` is the b of
+the target 1 / (1 + (x / b)^2). Curves may leave ``y.range``, points may not.
+
 Example::
 
     Explorable("frames", title="Test error against features", alt="A peak where p equals n.", data={

@@ -224,6 +224,20 @@ def _check_gaussian_risk(data: Data) -> None:
         raise ValueError(f"spectrum is {data['spectrum']!r}; allowed: 'even', 'decaying'")
 
 
+def _check_interpolants(data: Data) -> None:
+    _need("data", data, "x", "y", "count", "extra")
+    _axis("x", data["x"])
+    _axis("y", data["y"], span=True)
+    for name, least, most in (("count", 3, 15), ("extra", 0, 100)):
+        part = _need(name, data[name], "min", "max", "initial")
+        if not least <= part["min"] <= part["initial"] <= part["max"] <= most:
+            raise ValueError(f"{name} is {part!r}; it must keep {least} <= min <= initial <= max <= {most}")
+    if data.get("nodes", "even") not in ("even", "chebyshev"):
+        raise ValueError(f"nodes is {data['nodes']!r}; allowed: 'even', 'chebyshev'")
+    if not data.get("pole", 1) > 0:
+        raise ValueError(f"pole is {data['pole']!r}; it must be above 0")
+
+
 CHECKS: dict[str, Callable[[Data], None]] = {
     "frames": _check_frames,
     "predict": _check_predict,
@@ -231,6 +245,7 @@ CHECKS: dict[str, Callable[[Data], None]] = {
     "opening": _check_opening,
     "scrub": _check_scrub,
     "gaussian_risk": _check_gaussian_risk,
+    "interpolants": _check_interpolants,
 }
 
 

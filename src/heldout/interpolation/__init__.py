@@ -1,3 +1,3 @@
 """Interpolation: many curves through the same points. One line an experiment, in the order of the pages."""
 
-EXPERIMENTS: tuple[str, ...] = ()
+EXPERIMENTS: tuple[str, ...] = ("runge",)
