@@ -1,3 +1,8 @@
 """Interpolation: many curves through the same points. One line an experiment, in the order of the pages."""
 
-EXPERIMENTS: tuple[str, ...] = ("runge",)
+EXPERIMENTS: tuple[str, ...] = (
+    "runge",
+    "cantor",
+    "approximation_curves",
+    "spectral_bias",
+)
