@@ -5,4 +5,8 @@ EXPERIMENTS: tuple[str, ...] = (
     "cantor",
     "approximation_curves",
     "spectral_bias",
+    "gaussian_hull",
+    "hull_membership",
+    "hull_distance",
+    "rays",
 )
