@@ -59,7 +59,7 @@ class Config:
     learning_rates: tuple[float, ...] = (0.005, 0.002, 0.0005)
     batch_size: int = 256
     probes: int = 40  # recorded steps, evenly spaced in their logarithm
-    num_seeds: int = 8
+    num_seeds: int = 6
     first_seed: int = 100
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Config:
         spread = len(self.masses) == levels and min(self.masses) >= 0 and sum(self.masses) > 0
         require(spread, "masses", self.masses, f"{levels} numbers, one a level, not negative and not all zero")
         require(self.inputs in INPUTS, "inputs", self.inputs, f"one of {', '.join(INPUTS)}")
-        thirds = self.inputs == "position" or set(self.gap_shares) == {1 / 3}
+        thirds = self.inputs != "unfolded" or set(self.gap_shares) == {1 / 3}
         require(thirds, "gap_shares", self.gap_shares, "thirds for unfolded inputs")
         require(1 <= self.batch_size <= self.num_train, "batch_size", self.batch_size, f"1 to {self.num_train}")
         require(self.num_judged % 2**levels == 0, "num_judged", self.num_judged, f"a multiple of {2**levels}")

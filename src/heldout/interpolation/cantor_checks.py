@@ -13,12 +13,13 @@ SOURCE = "Malach and Shalev-Shwartz 2019, arXiv 1903.03488"
 
 def at_end(result: xr.Dataset) -> xr.DataArray:
     """Accuracy (seed, width, level) after the last step."""
-    return result.accuracy.isel(step=-1)
+    final: xr.DataArray = result.accuracy.isel(step=-1)
+    return final
 
 
 def first_steps(result: xr.Dataset) -> xr.DataArray:
     """The first recorded step, plus one, at which a level is learned: (seed, width, level); infinite where it never is."""
-    steps = (result.step + 1).where(result.accuracy > LEARNED, np.inf)
+    steps: xr.DataArray = (result.step + 1).where(result.accuracy > LEARNED, np.inf)
     return steps.min("step").transpose("seed", "width", "level")
 
 
@@ -64,8 +65,8 @@ def _order(result: xr.Dataset) -> Evidence:
     """Per seed, at the largest width, the smaller of the two waits: level 2 over level 1, and level 3 over level 2."""
     steps = first_steps(result).isel(width=-1)
     first, second, third = (steps.sel(level=level) for level in (1, 2, 3))
-    second_wait = xr.where(np.isfinite(second), second / first, np.nan)
-    third_wait = xr.where(np.isfinite(third), third / second, np.nan)
+    second_wait = (second / first).where(np.isfinite(second))
+    third_wait = (third / second).where(np.isfinite(third))
     return across_seeds(np.minimum(second_wait, third_wait), above=1.5, share=0.8)
 
 

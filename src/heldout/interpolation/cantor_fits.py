@@ -72,8 +72,8 @@ def fit(
 
     def look(snapshot: Snapshot) -> dict[str, Tensor]:
         outputs = snapshot.predict(everywhere)[..., 0]
-        at_judged, at_shown = outputs.split([len(everywhere) - len(shown), len(shown)], dim=1)
-        accepted = (at_judged > 0).float().unflatten(1, judged.shape[:2]).mean(-1)
+        at_judged, at_shown = outputs[:, : -len(shown)], outputs[:, -len(shown) :]
+        accepted = (at_judged > 0).float().reshape(len(outputs), *judged.shape[:2]).mean(-1)
         return {"accepted": accepted, "outputs": at_shown.clone()}
 
     found: dict[str, list[np.ndarray]] = {"accepted": [], "outputs": []}

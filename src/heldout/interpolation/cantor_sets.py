@@ -18,7 +18,7 @@ from heldout.experiment import require
 from heldout.networks import MLP
 
 Interval = tuple[float, float]
-INPUTS = ("position", "unfolded")
+INPUTS = ("position", "unfolded", "repeated")
 
 
 def intervals(gap_shares: Sequence[float]) -> tuple[list[Interval], list[list[Interval]]]:
@@ -75,13 +75,15 @@ def judged_points(gap_shares: Sequence[float], count: int) -> Float[Tensor, "set
 
 
 def encoded(x: Float[Tensor, "*batch 1"], inputs: str, levels: int) -> Float[Tensor, "*batch features"]:
-    """What a network is given for positions x in [0, 1]: the position, or its triangle waves.
+    """What a network is given for positions x in [0, 1]: the position, or triangle waves of it.
 
     ``unfolded`` gives, for j = 1 to ``levels``, the triangle wave that rises and falls between 0 and 1 with slope 3^(j-1).
-    In middle-third sets a gap of level j is then the middle third of input j, as wide as every other. All are scaled to [-1, 1].
+    In middle-third sets a gap of level j is then the middle third of input j, as wide as every other. ``repeated`` gives
+    ``levels`` copies of the position: as many inputs and no finer scale. All are scaled to [-1, 1].
     """
-    if inputs == "position":
-        return (2 * x - 1).float()
+    if inputs != "unfolded":
+        copies = levels if inputs == "repeated" else 1
+        return (2 * x - 1).float().expand(*x.shape[:-1], copies)
     waves = [torch.remainder(x * 3.0**j, 2) for j in range(levels)]
     return torch.cat([2 * torch.where(wave > 1, 2 - wave, wave) - 1 for wave in waves], dim=-1).float()
 
@@ -93,7 +95,7 @@ def logistic(outputs: Float[Tensor, "*batch"], labels: Float[Tensor, "*batch"]) 
 
 def built_width(levels: int, depth: int) -> int:
     """Hidden units a layer that :func:`built_network` needs."""
-    return max(2**count - 1 + (1 if layer == 0 else 2) for layer, count in enumerate(_tents(levels, depth)))
+    return max((1 << count) - 1 + (1 if layer == 0 else 2) for layer, count in enumerate(_tents(levels, depth)))
 
 
 def built_network(
