@@ -213,6 +213,8 @@ def load(device: torch.device | str = "cpu") -> tuple[LanguageModel, Tokenizer]:
         rotary_base=float(smollm2.setting(file, "llama.rope.freq_base")),
         epsilon=float(smollm2.setting(file, "llama.attention.layer_norm_rms_epsilon")),
     )
+    made = tokenizer(smollm2.setting(file, "tokenizer.ggml.tokens"), _merges(file))
+    file.fields.clear()  # two small arrays a token, 100 MB in all, and no longer needed
     with torch.device("meta"):
         model = LanguageModel(shape)
     weights = {}
@@ -222,7 +224,7 @@ def load(device: torch.device | str = "cpu") -> tuple[LanguageModel, Tokenizer]:
             weight = halves(weight, shape.width // shape.heads)
         weights[renamed(name)] = weight.to(device)
     model.load_state_dict(weights, assign=True)
-    return model.eval(), tokenizer(smollm2.setting(file, "tokenizer.ggml.tokens"), _merges(file))
+    return model.eval(), made
 
 
 NAMES = {

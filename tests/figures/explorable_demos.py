@@ -119,4 +119,30 @@ def interpolants() -> dict[str, Any]:
     }
 
 
-DEMOS = {f.__name__: f for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants)}
+def tokens() -> dict[str, Any]:
+    def reading(name: str, loss: list[float], rank: list[int]) -> dict[str, Any]:
+        best = [[" the", "\n"] for _ in loss]
+        return {"name": name, "loss": loss, "rank": rank, "best": best, "probability": [[0.5, 0.0004] for _ in loss]}
+
+    return {
+        "label": "Verse",
+        "hit": 0.05,
+        "texts": [
+            {
+                "name": "John 11:35",
+                "tokens": [" Jesus", " we", "pt", "."],
+                "readings": [
+                    reading("first", [6.6, 8.25, 0.01, 0.22], [60, 111, 0, 0]),
+                    reading("second", [0.5, 0.1, 0.0, 0.04], [1, 0, 0, 0]),
+                ],
+            },
+            {
+                "name": "Genesis 1:3",
+                "tokens": [" Let", " light"],
+                "readings": [reading("first", [2.0, 1.0], [3, 1]), reading("second", [0.5, 0.1], [0, 0])],
+            },
+        ],
+    }
+
+
+DEMOS = {f.__name__: f for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, tokens)}

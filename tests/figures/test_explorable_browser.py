@@ -249,6 +249,25 @@ def test_gaussian_risk_says_the_risk_of_the_formula(show: Any) -> None:
     assert not said(page).startswith(f"At p = 100: risk {expected:.3g}.")
 
 
+def test_tokens_say_what_was_expected_instead(show: Any) -> None:
+    page = show("tokens").page
+    assert said(page).startswith("“we” costs 8.25 nats: the model gave it under 0.1%, as its 112th choice.")
+    assert "“the” 50%, “↵” under 0.1%" in said(page)
+    assert page.inner_text(".hx-prompt") == "4 tokens, 3.77 nats on average; hits: 1; first choices: 2."
+    assert page.locator(".hx-token").all_inner_texts() == ["Jesus\n6.6", "we\n8.3", "pt\n0.01", ".\n0.2"]
+    page.click(".hx-token >> nth=2")
+    assert "its 1st choice" in said(page)
+    assert page.inner_text(".hx-chosen") == "pt\n0.01"
+    page.focus("input[name=place]")
+    page.keyboard.press("ArrowRight")
+    assert said(page).startswith("“.” costs 0.22 nats")
+    page.select_option("select[name=reading]", label="second")
+    assert said(page).startswith("“.” costs 0.04 nats")
+    page.select_option("select[name=text]", label="Genesis 1:3")
+    assert said(page).startswith("“Let” costs 0.50 nats")
+    assert page.inner_text(".hx-body output") == "1 of 2: Let"
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_small_screens_need_no_sideways_scrolling(theme: str, show: Any) -> None:
     page = show(*MODULES, theme=theme, width=375).page

@@ -45,6 +45,10 @@ sentence?}``; ``fits`` has shape (capacity, x); ``markers`` (``[{label, value}]`
 spectrum?: "even" | "decaying", range?: y range}``: the risk of Belkin, Hsu and Xu (arXiv 1903.07571, Theorem 1),
 computed in the browser for squared weights that sum to 1; ``noise`` is a standard deviation.
 
+**tokens** ``{texts: [{name, tokens: [text], readings: [{name, loss, rank, best: [[text]], probability}]}], hit: nats,
+label?}``; one ``loss`` and ``rank`` (0: first choice) a token, its first choices in ``best`` with their ``probability``;
+every text has the same readings; a loss below ``hit`` is underlined.
+
 **interpolants** ``{x: axis, y: axis with range, count: {min, max, initial}, extra: {min, max, initial}, nodes?: "even" |
 "chebyshev", pole?}``: points to drag on [-1, 1] and four curves through them, computed in the browser: polynomial, natural
 cubic and linear spline, and the minimum-norm fit in the first count + extra functions P_k / (k + 1); ``pole`` is the b of

@@ -238,6 +238,29 @@ def _check_interpolants(data: Data) -> None:
         raise ValueError(f"pole is {data['pole']!r}; it must be above 0")
 
 
+def _check_tokens(data: Data) -> None:
+    _need("data", data, "texts", "hit")
+    if not isinstance(data["hit"], int | float) or data["hit"] <= 0:
+        raise ValueError(f"hit is {data['hit']!r}; it must be above 0")
+    names = None
+    for part in _items("texts", data["texts"]):
+        text = _need("texts[]", part, "name", "tokens", "readings")
+        count = len(_items(f"tokens of {text['name']!r}", text["tokens"]))
+        for each in _items(f"readings of {text['name']!r}", text["readings"]):
+            reading = _need("readings[]", each, "name", "loss", "rank", "best", "probability")
+            where = f"{text['name']!r}, {reading['name']!r}"
+            for key in ("loss", "rank"):
+                _nested(f"{key} of {where}", reading[key], (count,))
+            shape = (count, len(_items(f"best of {where}", reading["best"])[0]))
+            _nested(f"probability of {where}", reading["probability"], shape)
+            if [len(row) for row in reading["best"]] != [shape[1]] * count:
+                raise ValueError(f"best of {where} must hold {shape[1]} texts for each of {count} tokens")
+        found = [each["name"] for each in text["readings"]]
+        if names not in (None, found):
+            raise ValueError(f"readings of {text['name']!r} are {found!r}; they must be {names!r} as in the first text")
+        names = found
+
+
 CHECKS: dict[str, Callable[[Data], None]] = {
     "frames": _check_frames,
     "predict": _check_predict,
@@ -246,6 +269,7 @@ CHECKS: dict[str, Callable[[Data], None]] = {
     "scrub": _check_scrub,
     "gaussian_risk": _check_gaussian_risk,
     "interpolants": _check_interpolants,
+    "tokens": _check_tokens,
 }
 
 

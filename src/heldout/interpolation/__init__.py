@@ -1,6 +1,7 @@
 """Interpolation: many curves through the same points. One line an experiment, in the order of the pages."""
 
 EXPERIMENTS: tuple[str, ...] = (
+    "likely_texts",
     "runge",
     "cantor",
     "approximation_curves",
