@@ -1,6 +1,9 @@
 """Interpolation: many curves through the same points. One line an experiment, in the order of the pages."""
 
 EXPERIMENTS: tuple[str, ...] = (
+    "two_meanings",
+    "random_labels",
+    "reused_text",
     "likely_texts",
     "runge",
     "cantor",
