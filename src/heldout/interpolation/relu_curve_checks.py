@@ -1,0 +1,75 @@
+"""What :mod:`heldout.interpolation.relu_curves` claims, measured on its record: one number a seed."""
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from heldout.claims import Evidence, across_seeds
+
+ZERO = 1e-16  # squared error that counts as none, in squared units of the target
+
+
+def ratio(result: xr.Dataset, start: str | None, end: int, over: str = "spline_variation") -> xr.DataArray:
+    """The variation of the slope over another variable, at the smallest (0) or largest (-1) scale."""
+    chosen = result.isel(init_scale=end)
+    chosen = chosen if start is None else chosen.sel(start=start)
+    found: xr.DataArray = chosen.variation / chosen[over]
+    return found
+
+
+def per_seed(values: xr.DataArray, how: str) -> xr.DataArray:
+    """The largest, smallest or mean value of each seed over everything else."""
+    rest = [str(d) for d in values.dims if d != "seed"]
+    found: xr.DataArray = getattr(values, how)(rest)
+    return found
+
+
+def small_start(result: xr.Dataset) -> Evidence:
+    """Both targets, every width, both starts: the variation is the spline's, to a tenth."""
+    return across_seeds(per_seed(abs(ratio(result, None, 0) - 1), "max"), below=0.1)
+
+
+def lazy_start(result: xr.Dataset) -> Evidence:
+    """Both targets, every width, antisymmetric: at the largest scale far above the spline's."""
+    return across_seeds(per_seed(ratio(result, "antisymmetric", -1), "min"), above=2.5)
+
+
+def carried(result: xr.Dataset) -> Evidence:
+    """Antisymmetric, largest scale: the trained variation is what the initial units carried, to a quarter."""
+    return across_seeds(per_seed(abs(ratio(result, "antisymmetric", -1, over="carried") - 1), "max"), below=0.25)
+
+
+def fine_ramps(result: xr.Dataset) -> Evidence:
+    """Antisymmetric, largest scale: the share of the variation that is left in a view by cells."""
+    chosen = result.isel(init_scale=-1).sel(start="antisymmetric")
+    return across_seeds(per_seed(chosen.coarse_variation / chosen.variation, "max"), below=0.5)
+
+
+def inherited(result: xr.Dataset) -> Evidence:
+    """Largest scale: how many times farther from the spline the plain start ends, distances averaged over the cases."""
+    far = result.isel(init_scale=-1).distance
+    plain, antisymmetric = (per_seed(far.sel(start=start), "mean") for start in ("plain", "antisymmetric"))
+    return across_seeds(plain / antisymmetric, above=2)
+
+
+def fits(result: xr.Dataset) -> Evidence:
+    """The manipulation check: every network at the scales compared has no training error."""
+    return across_seeds(per_seed(result.train_mse.isel(init_scale=[0, -1]), "max"), below=ZERO)
+
+
+def fits_and_is_the_spline(result: xr.Dataset) -> Evidence:
+    """Fitted, and the antisymmetric start at the scale put last takes the value predicted for a small one: the spline's."""
+    off = per_seed(abs(ratio(result, "antisymmetric", -1) - 1), "max")
+    fitted = per_seed(result.train_mse.isel(init_scale=-1), "max") < ZERO
+    return across_seeds(off.where(fitted), below=0.1)
+
+
+def only_scale(end: int) -> Callable[[xr.Dataset], xr.Dataset]:
+    """The same problems and draws, every initial scale exchanged for the smallest (0) or the largest (-1)."""
+
+    def change(result: xr.Dataset) -> xr.Dataset:
+        kept = np.full(result.sizes["init_scale"], end)
+        return result.isel(init_scale=kept).assign_coords(init_scale=result.init_scale)
+
+    return change
