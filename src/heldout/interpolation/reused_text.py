@@ -52,14 +52,14 @@ class Config:
     def __post_init__(self) -> None:
         require(self.target in TARGETS, "target", self.target, f"one of {', '.join(TARGETS)}")
         require(1 <= self.context < self.piece_length, "context", self.context, "from 1 to below piece_length")
+        require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require(1 <= self.batch_size <= self.per_piece, "batch_size", self.batch_size, "at most one piece")
         amounts = self.reread_pieces or (0,)
         require(min(amounts) >= 1, "reread_pieces", self.reread_pieces, "counts of at least 1")
         require(list(amounts) == sorted(set(amounts)), "reread_pieces", self.reread_pieces, "increasing")
         fresh = f"increasing, the last below the {self.fresh_pieces} pieces of the run that reads once"
         require(max(amounts) < self.fresh_pieces, "reread_pieces", self.reread_pieces, fresh)
         require(self.test_pieces >= 1, "test_pieces", self.test_pieces, "at least 1")
-        require(1 <= self.batch_size <= self.per_piece, "batch_size", self.batch_size, "at most one piece")
-        require(self.steps >= 1, "steps", self.steps, "at least 1")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
         require(self.num_probes >= 2, "num_probes", self.num_probes, "at least 2")
         require(self.num_probed >= 1, "num_probed", self.num_probed, "at least 1")
