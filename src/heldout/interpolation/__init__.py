@@ -17,4 +17,8 @@ EXPERIMENTS: tuple[str, ...] = (
     "hull_membership",
     "hull_distance",
     "rays",
+    "max_margin",
+    "separators",
+    "network_margin",
+    "closing_panel",
 )
