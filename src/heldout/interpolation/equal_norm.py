@@ -39,6 +39,7 @@ MEASURES = {
     "forced_distance": ("mean distance from the spline where none is, share of the range", "1"),
 }
 COLORS = (style.INK, style.GREEN, style.VERMILION, style.PINK, style.BLUE)
+SHARES = tuple(round(0.1 * step, 1) for step in range(11))
 TOLERANCE = 0.05  # of the targets' range
 
 
@@ -52,7 +53,7 @@ class Config:
     init_scale: float = 0.1
     steps: int = 1500  # at each learning rate
     learning_rates: tuple[float, ...] = (1e-2, 1e-3)  # one after the other
-    grid: int = 801
+    grid: int = 401
     num_seeds: int = 10
     first_seed: int = 100
 
@@ -80,7 +81,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         Each (seed, data, member): variation (of the slope; the norm), with_biases (NaN for the network), train_mse; distance
         (the largest, from the spline), free_distance and forced_distance (the mean, where bridges are free and where not), as
         shares of the targets' range; apart, the share of the interval more than 5 % of it away. free_share (seed, data), of the
-        interval. And of the first seed function (data, member, x), train_x and train_y (data, point).
+        interval. And of the first seed function (data, member, x), train_x and train_y (data, point), and the whole way from the
+        spline to the sharp member: family (data, share, x), family_variation and family_with_biases (data, share).
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     points = [[sample(config, kind, seed) for kind in DATA] for seed in seeds]
@@ -172,11 +174,20 @@ def _dataset(
 ) -> xr.Dataset:
     dims, units = ("seed", "data", "member"), "units of the target"
     x, y = (np.stack(column) for column in zip(*points, strict=True))
+    grid = np.linspace(-1, 1, config.grid)
+    bent = [[bridged(*pair, share) for share in SHARES] for pair in points]
+    family = np.stack([[one(grid) for one in row] for row in bent])
+    norms = np.array([[(one.variation(), one.variation_with_biases()) for one in row] for row in bent])
     return xr.Dataset(
         {name: variable(dims, found[name], *MEASURES[name]) for name in MEASURES}
         | {
             "free_share": variable(dims[:2], free_share, "share of the interval where bridges are free"),
             "function": variable((*dims[1:], "x"), curves, "curve, first seed", units),
+            "family": variable(
+                ("data", "share", "x"), family, "curve with a share of the turns moved, first seed", units
+            ),
+            "family_variation": variable(("data", "share"), norms[..., 0], *MEASURES["variation"]),
+            "family_with_biases": variable(("data", "share"), norms[..., 1], *MEASURES["with_biases"]),
             "train_x": variable(("data", "point"), x, "training inputs, first seed"),
             "train_y": variable(("data", "point"), y, "training targets, first seed", units),
         },
@@ -184,7 +195,8 @@ def _dataset(
             "seed": seeds,
             "data": list(DATA),
             "member": list(MEMBERS),
-            "x": variable("x", np.linspace(-1, 1, config.grid), "input"),
+            "x": variable("x", grid, "input"),
+            "share": variable("share", SHARES, "share of the turns moved off the points"),
         },
     )
 

@@ -43,7 +43,7 @@ class Config:
     steps: int = 1000  # at each learning rate
     learning_rates: tuple[float, ...] = (1e-2, 1e-3)  # one after the other
     grid: int = 400  # points a side
-    picture: int = 120  # points a side of the picture kept
+    picture: int = 160  # points a side of the picture kept
     num_lines: int = 20
     num_seeds: int = 6
     first_seed: int = 100

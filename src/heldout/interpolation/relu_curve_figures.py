@@ -18,7 +18,7 @@ def plot_carried(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             ax.plot(x.values.ravel(), y.values.ravel(), marker, color=color, markersize=4, alpha=0.5, label=label)
     ends = np.array([float((result.carried / result.spline_variation).min()), 1, float(y.max())])
     ax.plot(ends, np.maximum(ends, 1), color=style.INK, linewidth=1)
-    ax.set(xscale="log", yscale="log", xlabel="slope change carried by the initial units, over the spline's (log)")
-    ax.set_ylabel("trained variation over the spline's (log)")
+    ax.set(xscale="log", yscale="log", xlabel="slope change carried at the start / the spline's (log)")
+    ax.set_ylabel("variation of f' / the spline's (log)")
     ax.legend(loc="upper left", fontsize=9)
     return ax

@@ -197,7 +197,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.axhline(1, color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     ax.annotate("linear spline", (0.1, 1), xytext=(2, -12), textcoords="offset points", color=style.MUTED)
     ax.set(xscale="log", yscale="log", xlabel="scale of the initial weights (log scale)", ylim=(0.6, None))
-    ax.set_ylabel("variation of the slope over the spline's (log)")
+    ax.set_ylabel("variation of f' / the spline's (log)")
     ax.legend(loc="upper left", fontsize=9)
     return ax
 
