@@ -193,7 +193,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set(
         xlabel="angle by which test digits are turned (degrees)",
         ylabel="distance from the hull / radius",
-        ylim=(0, None),
+        ylim=(0, 1.12 * float(result.other_distance.median("query").max())),
     )
     ax.set_xticks(angles)
     return ax

@@ -10,8 +10,8 @@ CURVED = ("l1", "square", "cosine")
 
 
 def outside(result: xr.Dataset, model: str) -> xr.DataArray:
-    """R squared of a line beyond the ball on the curved targets, on both pieces of the ray."""
-    return xr.DataArray(result.line_r2.sel(model=model, target=list(CURVED), segment=["near", "far"]))
+    """What a line leaves unexplained (1 - R squared) beyond the ball, on the curved targets and both pieces of the ray."""
+    return xr.DataArray(1 - result.line_r2.sel(model=model, target=list(CURVED), segment=["near", "far"]))
 
 
 def exchange(name: str, **places: str) -> Callable[[xr.Dataset], xr.Dataset]:
