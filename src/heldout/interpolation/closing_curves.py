@@ -1,7 +1,8 @@
 """The curves of the chapter's closing panel: points at random heights, and what different recipes pass through them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from heldout.networks import MLP
 SMALL, LAZY, SPLINE, POLYNOMIAL = "small start", "lazy", "cubic spline", "polynomial"
 BENT, REDRAWN = "bent beyond", "small start, other draw"
 REFITTED, FARTHER = "small start, permuted", "bent farther out"
+NETWORKS = (SMALL, LAZY, REDRAWN, REFITTED)
+ATTEMPTS = 3
+EXACT = 1e-8  # training mean squared error that counts as none, in squared units of the target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,30 +75,49 @@ def inputs_of(config: Config, x: Float[Tensor, " n"]) -> dict[str, Float[Tensor,
 
 def networks(
     config: Config,
-    seeds: list[int],
-    points: list[tuple[Float[Tensor, " n"], Float[Tensor, " n"]]],
+    seeds: Sequence[int],
+    points: Sequence[tuple[Float[Tensor, " n"], Float[Tensor, " n"]]],
     device: torch.device,
     progress: Progress,
 ) -> list[dict[str, MLP]]:
-    """For every seed four trained networks: small start, lazy, small start again, and small start with its units permuted."""
-    members, streams = [], []
-    for s, seed in enumerate(seeds):
-        small, again = (
-            relu_curve(config.width, generator=generator(name, seed), init_scale=config.small_start)
-            for name in ("small start", "small start again")
-        )
-        lazy = relu_curve(
-            config.width, generator=generator("lazy", seed), init_scale=config.lazy_start, antisymmetric=True
-        )
-        members += [small, lazy, again, permuted(small, seed)]
-        streams += [s] * 4
+    """For every seed four trained networks: small start, lazy, small start again, and small start with its units permuted.
+
+    Where one of them misses the points, because too few of its units are alive there, all four are drawn and trained anew.
+    """
     x_SN, y_SN = (torch.stack(column) for column in zip(*points, strict=True))
-    fit_curves(
-        members, x_SN, y_SN, streams, seeds=seeds, steps=config.steps, learning_rates=config.learning_rates,
-        device=device, progress=progress,
-    )  # fmt: skip
-    names = (SMALL, LAZY, REDRAWN, REFITTED)
-    return [dict(zip(names, members[4 * s : 4 * s + 4], strict=True)) for s in range(len(seeds))]
+    found: list[dict[str, MLP]] = [{} for _ in seeds]
+    todo = list(range(len(seeds)))
+    for attempt in range(ATTEMPTS):
+        members = [network for s in todo for network in _untrained(config, seeds[s], attempt)]
+        losses = fit_curves(
+            members, x_SN[todo], y_SN[todo], [s for s in range(len(todo)) for _ in NETWORKS], seeds=[seeds[s] for s in todo],
+            steps=config.steps, learning_rates=config.learning_rates, device=device,
+            progress=partial(_advance, progress, attempt),
+        ).reshape(len(todo), len(NETWORKS))  # fmt: skip
+        for row, s in enumerate(todo):
+            found[s] = dict(zip(NETWORKS, members[len(NETWORKS) * row :], strict=False))
+        todo = [s for s, loss in zip(todo, losses.amax(1).tolist(), strict=True) if loss > EXACT]
+        if not todo:
+            break
+    updates = ATTEMPTS * config.steps * len(config.learning_rates)
+    progress(updates, updates)
+    return found
+
+
+def _advance(progress: Progress, attempt: int, done: int, total: int) -> None:
+    progress(attempt * total + done, ATTEMPTS * total)
+
+
+def _untrained(config: Config, seed: int, attempt: int) -> list[MLP]:
+    """The four networks of one seed as they start, in the order of NETWORKS."""
+
+    def draw(name: str, scale: float, *, antisymmetric: bool = False) -> MLP:
+        source = generator(name, seed, attempt)
+        return relu_curve(config.width, generator=source, init_scale=scale, antisymmetric=antisymmetric)
+
+    small = draw(SMALL, config.small_start)
+    lazy = draw(LAZY, config.lazy_start, antisymmetric=True)
+    return [small, lazy, draw(REDRAWN, config.small_start), permuted(small, seed)]
 
 
 def permuted(network: MLP, seed: int) -> MLP:

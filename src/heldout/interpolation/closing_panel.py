@@ -57,8 +57,8 @@ KEYS = ("spline", "lazy", "polynomial", "smooth", "bent")
 
 
 SMOKE = Config(num_points=6, width=60, steps=150, grid=60, num_seeds=3, first_seed=0)
-BOOK = Config()
-PAPER = Config(num_seeds=30)
+BOOK = Config(first_seed=200)  # 100 to 109 were seen before networks that miss the points were drawn anew
+PAPER = Config(num_seeds=30, first_seed=200)
 
 
 @recorded
