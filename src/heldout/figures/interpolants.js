@@ -227,7 +227,7 @@ function render({ model, el }) {
     const label = h("label", { class: "hx-check" }, input, h("span", { class: "hx-swatch", style: `--tone:${color(COLORS[i])}` }, name));
     return { cells, row: h("tr", {}, h("th", { scope: "row" }, label), ...cells) };
   });
-  const heads = ["Curve", "Miss", "Swing", "Magnification"].map((text) => h("th", { scope: "col" }, text));
+  const heads = ["Curve", "Miss", "Swing", "Gain"].map((text) => h("th", { scope: "col" }, text));
   ui.controls.append(count.node, extra.node);
   ui.body.append(h("div", { class: "hx-actions" },
     button("Even points", () => place("even")),

@@ -44,7 +44,7 @@ def playground(result: xr.Dataset) -> dict[str, Any]:
         "alt": "Four curves pass through the same points. Through many even points the polynomial swings widely near the ends; "
         "the splines and the minimum-norm fit do not.",
         "caption": "Dashed: the function the points were taken from. Miss: the largest distance of the curve from a point. "
-        "Swing: how far it goes above the highest or below the lowest point. Magnification: how far it can move, at worst, "
+        "Swing: how far it goes above the highest or below the lowest point. Gain: how far it can move, at worst, "
         "when every value moves by at most 1.",
         "fallback": picture,
         "data": {
