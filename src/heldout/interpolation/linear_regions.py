@@ -64,7 +64,7 @@ class Config:
 
 SMOKE = Config(widths=(6, 12), steps=100, grid=80, picture=40, num_lines=4, num_seeds=2, first_seed=0)
 BOOK = Config()
-PAPER = Config(widths=(8, 16, 32, 64, 128), grid=1000, num_lines=100, num_seeds=20, first_seed=200)
+PAPER = Config(widths=(8, 16, 32, 64), grid=600, num_lines=100, num_seeds=20, first_seed=200)
 
 
 @recorded
