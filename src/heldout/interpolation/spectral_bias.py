@@ -72,9 +72,7 @@ SMOKE = Config(
     frequencies=(1, 2, 3), num_train=24, width=16, hidden_layers=2, steps=150, probes=12, num_seeds=2, first_seed=0
 )
 BOOK = Config()
-PAPER = Config(
-    frequencies=tuple(range(5, 55, 5)), num_train=200, hidden_layers=5, width=128, steps=8000, probes=80
-)  # fmt: skip
+PAPER = Config(frequencies=(5, 10, 15, 20, 25, 30), num_train=200, hidden_layers=5, width=128, steps=4000, probes=80)
 
 
 @recorded
