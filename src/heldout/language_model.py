@@ -19,7 +19,7 @@ from heldout.data import smollm2
 from heldout.experiment import require
 
 START = "<|endoftext|>"  # stands before every document of the training text, and before every text scored here
-POSITIONS_AT_ONCE = 128  # positions whose logits are held in memory together (200 kB each)
+POSITIONS_AT_ONCE = 64  # positions whose logits are held in memory together (200 kB each, and as much to work in)
 
 
 @dataclass(frozen=True, kw_only=True)

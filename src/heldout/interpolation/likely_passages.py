@@ -13,6 +13,17 @@ from heldout.language_model import START, LanguageModel, Scores, score
 
 # The best-known chapters of five books. "Ordinary" is every other chapter of the same books.
 FAMOUS = {"Genesis": (1,), "Exodus": (20,), "Psalms": (23,), "Matthew": (5, 6), "John": (1, 3)}
+# Two texts that are not verses: of seven much-quoted beginnings tried, the one the model knows best and the one it knows least.
+QUOTATIONS = {
+    "Declaration of Independence": (
+        "We hold these truths to be self-evident, that all men are created equal, that they are endowed by their Creator "
+        "with certain unalienable Rights, that among these are Life, Liberty and the pursuit of Happiness."
+    ),
+    "Moby-Dick": (
+        "Call me Ishmael. Some years ago—never mind how long precisely—having little or no money in my purse, and nothing "
+        "particular to interest me on shore, I thought I would sail about a little and see the watery part of the world."
+    ),
+}
 CHOICES = 3  # of the model's first choices, how many an example keeps
 
 
@@ -86,7 +97,7 @@ def _scored(model: LanguageModel, tokenizer: Tokenizer, pieces: list[list[int]],
 
 @dataclass(frozen=True)
 class Example:
-    """One verse token by token, read for the first and for the second time."""
+    """One verse or quotation token by token, read for the first and for the second time."""
 
     tokens: list[str]
     loss: np.ndarray  # (2, tokens), nats
@@ -96,18 +107,12 @@ class Example:
 
 
 def example(model: LanguageModel, tokenizer: Tokenizer, name: str, context: int) -> Example:
-    """A verse by name, after up to ``context`` verses of its chapter, all of it laid before the model twice.
+    """A verse after up to ``context`` verses of its chapter, or a quotation alone, all of it laid before the model twice.
 
     Raises:
-        ValueError: there is no such verse.
+        ValueError: there is no verse and no quotation of this name.
     """
-    verses = bible.verses()
-    place = {verse.name: position for position, verse in enumerate(verses)}.get(name)
-    if place is None:
-        raise ValueError(f"examples={name!r}: must be verses of the Bible, such as 'John 3:16'")
-    verse = verses[place]
-    before = [each for each in verses[max(0, place - context) : place] if each.chapter == verse.chapter]
-    pieces = [encode(tokenizer, each.kjv) for each in (*before, verse)]
+    pieces = [encode(tokenizer, text) for text in _texts(name, context)]
     found = _scored(model, tokenizer, pieces * 2, top=CHOICES)
     length, total = len(pieces[-1]), sum(map(len, pieces))
     kept = [slice(reading * total - length, reading * total) for reading in (1, 2)]
@@ -118,3 +123,18 @@ def example(model: LanguageModel, tokenizer: Tokenizer, name: str, context: int)
         best=[[[tokenizer.decode([token]) for token in row] for row in found.best[0, each].tolist()] for each in kept],
         best_probability=np.stack([found.best_probability[0, each].cpu().numpy() for each in kept]),
     )
+
+
+def _texts(name: str, context: int) -> list[str]:
+    """The text called ``name``, and before it what prepares the model."""
+    if name in QUOTATIONS:
+        return [QUOTATIONS[name]]
+    verses = bible.verses()
+    place = {verse.name: position for position, verse in enumerate(verses)}.get(name)
+    if place is None:
+        known = ", ".join(QUOTATIONS)
+        raise ValueError(f"examples={name!r}: must be verses of the Bible, such as 'John 3:16', or of {known}")
+    chapter = verses[place].chapter
+    return [each.kjv for each in verses[max(0, place - context) : place] if each.chapter == chapter] + [
+        verses[place].kjv
+    ]
