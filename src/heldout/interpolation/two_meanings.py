@@ -53,7 +53,7 @@ class Config:
     training_turn: float = 0.0  # degrees by which all training digits are turned
     photographs_shown: int = 0  # patches added to each training set, all labeled 0
     num_seeds: int = 5
-    first_seed: int = 100
+    first_seed: int = 200  # 100 to 104 were seen when a control was given more steps
 
     def __post_init__(self) -> None:
         digit_task.check_sizes(self.digits, self.num_train, self.num_train, self.num_test)
@@ -258,7 +258,7 @@ CLAIMS = (
         check=checks.parted,
         control=Control(
             says="500 other patches of the photographs among the training inputs, all labeled 0",
-            config=replace(BOOK, photographs_shown=500, models=GOOD, angles=(0.0, 90.0)),
+            config=replace(BOOK, photographs_shown=500, models=GOOD, angles=(0.0, 90.0), steps=1000),
             manipulation=checks.hit,
         ),
     ),
