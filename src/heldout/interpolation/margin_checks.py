@@ -102,7 +102,7 @@ CLAIMS = (
         id="max_margin.limit",
         says="Followed to log t = 1000, the flow's gap times log t is what the support vectors' weights predict, to 0.03.",
         rows=("S0.10",),
-        source="Soudry et al. 2018, arXiv 1710.10345, Theorem 3; the constant is derived in this book",
+        source="Soudry et al. 2018, arXiv 1710.10345, main theorem; the constant is derived in this book",
         paper_value=PAPER_RATE,
         check=_limit,
         control=Control(
@@ -115,7 +115,7 @@ CLAIMS = (
         id="max_margin.slow",
         says="On the digits more than a quarter of the gap is left after ten times as many steps of gradient descent.",
         rows=("S0.10",),
-        source="Soudry et al. 2018, arXiv 1710.10345, Theorem 3",
+        source="Soudry et al. 2018, arXiv 1710.10345, main theorem",
         paper_value=PAPER_RATE,
         check=_slow,
         control=Control(

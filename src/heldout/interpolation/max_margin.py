@@ -1,7 +1,7 @@
 """Of all lines that separate two classes, gradient descent goes to the one of largest margin, and takes its time.
 
 On separable data the logistic loss has no minimum; descent drives the weights to infinity in the direction of the hard-margin
-support vector machine, with an error of order 1 / log t: Soudry et al. 2018 (arXiv 1710.10345), Theorem 3. The constant of
+support vector machine, with an error of order 1 / log t: Soudry et al. 2018 (arXiv 1710.10345), main theorem. The constant of
 that rate, the entropy of the support vectors' weights less their min-entropy, is derived on the page.
 
 Axes: task (plane: 30 points in two dimensions and their mirror images; digits: threes against eights), seed (of the data), rule
@@ -80,7 +80,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         gap (task, seed, rule, step), the share of the largest margin that is missing, above 1 while inputs are on the wrong
         side; train_error and test_error alike; flow_gap (task, seed, tail, log_time), constant (task, seed), what flow_gap
         times log_time must tend to; tail_alignment and flow_separates (task, seed); largest_margin, duality_gap and
-        support (task, seed).
+        support (task, seed). Of the first seed's plane, turned so that the largest margin points along its second axis: point
+        (sample, axis), signed, and the unit vector direction (rule, step, axis).
 
     Raises:
         DataError: the full MNIST is asked for and was not fetched.
@@ -94,6 +95,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             found[-1].append(_one(make_task(config, name, seed), config.steps, probe_steps, device))
             progress(k * len(seeds) + s + 1, len(TASKS) * len(seeds))
     columns = {key: np.array([[one[key] for one in row] for row in found]) for key in found[0][0]}
+    points, directions = _picture(make_task(config, "plane", seeds[0]), config.steps, probe_steps, device)
     pair, share = ("task", "seed"), "share of the largest margin that is missing"
     along, through = (*pair, "rule", "step"), (*pair, "tail", "log_time")
     return xr.Dataset(
@@ -107,6 +109,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             "largest_margin": variable(pair, columns["largest"], "largest margin", "units of the inputs"),
             "duality_gap": variable(pair, columns["duality_gap"], "share by which the best margin may be off"),
             "support": variable(pair, columns["support"], "inputs that carry the largest margin"),
+            "point": variable(("sample", "axis"), points, "signed points of the first plane", "units of the inputs"),
+            "direction": variable(("rule", "step", "axis"), directions, "unit vector across the line, first plane"),
         },
         {
             "task": list(TASKS),
@@ -147,6 +151,17 @@ def _one(task: Task, steps: int, probe_steps: list[int], device: torch.device) -
         "duality_gap": np.array(best.duality_gap),
         "support": np.array((best.weights > 1e-10).sum()),
     }
+
+
+def _picture(task: Task, steps: int, probe_steps: list[int], device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """Points and directions of a plane in axes of which the second points along the largest margin."""
+    inputs = task.train.to(device)
+    gram = inputs @ inputs.T
+    across = torch.from_numpy(largest_margin(gram.cpu().numpy()).weights).to(device) @ inputs
+    across = across / across.norm()
+    axes = torch.stack([torch.stack([across[1], -across[0]]), across], dim=1)
+    found = torch.stack([descend(gram, rule, steps=steps, probe_steps=probe_steps) @ inputs @ axes for rule in RULES])
+    return (inputs @ axes).cpu().numpy(), (found / found.norm(dim=-1, keepdim=True)).cpu().numpy()
 
 
 def _descent(
