@@ -231,7 +231,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             f"{key}_high": float(part.loss.max()),
             f"{key}_hit": float(part.hit_share.mean()),
             f"{key}_first": float(part.first_choice_share.mean()),
-            f"{key}_reproduced": float(part.reproduced_share.mean()),
+            f"{key}_recited": round(float(part.reproduced_share.sum()) * result.sizes["verse"]),
             f"{key}_best_verse": float(part.verse_loss.min()),
         }
     gap = (result.loss.sel(text="ordinary") - result.loss.sel(text="famous")).values

@@ -16,8 +16,8 @@ def question(result: xr.Dataset) -> dict[str, Any]:
     """The reader says how much of a famous verse the model has by heart before it is shown."""
     n = numbers(result)
     measured = fill(
-        "Of [[verses]] famous verses, [[famous_reproduced:.0%]] were the model's first choice throughout; "
-        "[[famous_first:.0%]] of their tokens were, and [[famous_hit:.0%]] were hit.",
+        "Of the tokens of [[verses]] famous verses [[famous_first:.0%]] were its first choice and [[famous_hit:.0%]] were "
+        "hit. The number of verses that were its first choice throughout is [[famous_recited]].",
         n,
     )
     return {
