@@ -77,7 +77,7 @@ SMOKE = Config(num_train=60, num_test=100, shrink=4, shares=(0.0, 0.5), steps=15
                num_probes=12, first_seed=0)  # fmt: skip
 BOOK = Config()
 PAPER = Config(
-    digits="full", num_train=2000, num_test=4000, shrink=1, steps=2000, batch_size=100, learning_rate=2e-3, num_probes=50,
+    digits="full", num_train=1500, num_test=3000, shrink=1, steps=1600, batch_size=100, learning_rate=2e-3, num_probes=50,
 )  # fmt: skip
 
 
@@ -195,6 +195,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         mine, name = result.sel(condition=condition), str(condition).rstrip("%")
         found[f"train_{name}"] = float(mine.train_error.isel(step=-1).max())
         found[f"test_{name}"] = float(mine.test_error.isel(step=-1).median())
+        found[f"lowest_{name}"] = float(mine.test_error.min("step").median())
         found[f"steps_{name}"] = float(mine.steps_to_fit.median())
     found["steps"] = int(result.step[-1])
     found["slower"] = float(checks.slowdown(result).median())
