@@ -6,12 +6,14 @@ import torch
 
 from benchmarks.engine import engine, engine_widths
 from benchmarks.harness import product_rate, table
+from benchmarks.hull import hulls
 from benchmarks.random_features import random_features
 
 # A new benchmark is a function that yields rows, and one line here.
 BENCHMARKS = {
     "engine": engine,
     "engine_widths": engine_widths,
+    "hull": hulls,
     "random_features": random_features,
 }
 
