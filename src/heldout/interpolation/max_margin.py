@@ -80,8 +80,9 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         gap (task, seed, rule, step), the share of the largest margin that is missing, above 1 while inputs are on the wrong
         side; train_error and test_error alike; flow_gap (task, seed, tail, log_time), constant (task, seed), what flow_gap
         times log_time must tend to; tail_alignment and flow_separates (task, seed); largest_margin, duality_gap and
-        support (task, seed). Of the first seed's plane, turned so that the largest margin points along its second axis: point
-        (sample, axis), signed, and the unit vector direction (rule, step, axis).
+        support (task, seed). Of the plane in which gradient descent
+        has farthest to turn (attribute drawn_seed), in axes of which the second points along the
+        largest margin: point (sample, axis), signed, and the unit vector direction (rule, step, axis).
 
     Raises:
         DataError: the full MNIST is asked for and was not fetched.
@@ -95,7 +96,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             found[-1].append(_one(make_task(config, name, seed), config.steps, probe_steps, device))
             progress(k * len(seeds) + s + 1, len(TASKS) * len(seeds))
     columns = {key: np.array([[one[key] for one in row] for row in found]) for key in found[0][0]}
-    points, directions = _picture(make_task(config, "plane", seeds[0]), config.steps, probe_steps, device)
+    drawn = seeds[int(columns["gap"][0, :, 0, 0].argmax())]  # the plane in which gradient descent has farthest to turn
+    points, directions = _picture(make_task(config, "plane", drawn), config.steps, probe_steps, device)
     pair, share = ("task", "seed"), "share of the largest margin that is missing"
     along, through = (*pair, "rule", "step"), (*pair, "tail", "log_time")
     return xr.Dataset(
@@ -109,8 +111,10 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             "largest_margin": variable(pair, columns["largest"], "largest margin", "units of the inputs"),
             "duality_gap": variable(pair, columns["duality_gap"], "share by which the best margin may be off"),
             "support": variable(pair, columns["support"], "inputs that carry the largest margin"),
-            "point": variable(("sample", "axis"), points, "signed points of the first plane", "units of the inputs"),
-            "direction": variable(("rule", "step", "axis"), directions, "unit vector across the line, first plane"),
+            "point": variable(
+                ("sample", "axis"), points, "signed points of the plane that is drawn", "units of the inputs"
+            ),
+            "direction": variable(("rule", "step", "axis"), directions, "unit vector across the line in that plane"),
         },
         {
             "task": list(TASKS),
@@ -120,6 +124,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             "tail": list(TAILS),
             "log_time": variable("log_time", LOG_TIMES, "log of the flow's time, in steps"),
         },
+        {"drawn_seed": drawn},
     )
 
 

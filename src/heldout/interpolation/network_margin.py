@@ -176,7 +176,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         }
     late = last.sel(loss=PUSHED), middle.sel(loss=PUSHED)
     found["late_rise"] = float((late[0].margin / late[1].margin - 1).median())
-    changes = {"late": late[0].test_error - late[1].test_error, "help": _help(result)}
+    early = last.test_error.sel(loss=CONTENT) - at_fit(result, "test_error").sel(loss=PUSHED)
+    changes = {"late": late[0].test_error - late[1].test_error, "help": _help(result), "early": early}
     for name, change in changes.items():
         mean, low, high = bootstrap_interval(100 * change.dropna("seed").values)
         found |= {name: mean, f"{name}_low": low, f"{name}_high": high}

@@ -42,19 +42,19 @@ def question() -> dict[str, Any]:
 
 
 def turning_line(result: xr.Dataset) -> dict[str, Any]:
-    """The first seed's plane, turned so that the line of largest margin is level, and the line of each rule at every step."""
+    """One plane, turned so that the line of largest margin is level, and the line of each rule at every step."""
     points = np.concatenate([result.point.values, -result.point.values])
     across, along = np.linspace(-3, 3, 121), result.direction
     height = -along.isel(axis=0) / along.isel(axis=1).where(abs(along.isel(axis=1)) > 1e-6)
     lines = height.values[..., None] * across
     lines = np.where(abs(lines) < 4, lines, np.nan)  # a steep line leaves the picture
-    errors = result.test_error.sel(task="plane").isel(seed=0)
+    errors = result.test_error.sel(task="plane", seed=int(result.drawn_seed))
     return {
         "title": "Watch the line turn",
         "alt": "Points on two sides of a line. Under gradient descent and normalized descent the line turns until it lies level, "
         "as far as it can be from both sides; under the squared loss it stops elsewhere.",
-        "caption": "The picture is turned so that the line of largest margin is level. Points above it are of one class, points "
-        "below, their mirror images, of the other.",
+        "caption": "Of all seeds, the one in which the line has farthest to turn. The picture lies so that the line of largest "
+        "margin is level: points above it are of one class, points below, their mirror images, of the other.",
         "data": {
             "x": {"label": "along the line of largest margin", "values": across.round(3)},
             "y": {"label": "across it", "range": [-3, 3]},
