@@ -50,5 +50,7 @@ def counts(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     folded = result.folded_pieces.transpose("seed", "width").values
     style.band(ax, units, folded, color=style.VERMILION, label="pieces along a line, weights set by hand")
     ax.set(xscale="log", yscale="log", xlabel="hidden units (log scale)", ylabel="count (log scale)")
+    ax.set_xticks(units, [str(count) for count in units])
+    ax.minorticks_off()
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.34), ncol=2, fontsize=9)
     return ax

@@ -235,8 +235,8 @@ def describe(result: xr.Dataset) -> str:
     n = numbers(result)
     return (
         f"The input plane cut into polygons by the kinks of a network with two hidden layers of {n['pictured']} units, "
-        f"before and after training on two half moons. Before, the lines run through the middle in all directions. After, they "
-        f"lie along and between the moons, and the line where the output is zero winds between the classes in straight pieces."
+        f"before and after training on two half moons. After it the polygons are about as many, differently placed, "
+        f"and the line where the output is zero winds between the two classes in straight pieces."
     )
 
 

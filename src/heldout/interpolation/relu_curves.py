@@ -256,7 +256,7 @@ _SMALL = Control(
 CLAIMS = (
     Claim(
         id="relu_curves.small_start",
-        says="From small weights the variation of f' comes within 10 % of the linear spline's, both targets, every width.",
+        says="From small weights the variation of the slope comes within 10 % of the linear spline's, both targets, every width.",
         rows=("S0.3",),
         source="Savarese et al. 2019, arXiv 1902.05040: the spline has the smallest variation; that training finds it, this book",
         check=checks.small_start,
@@ -266,7 +266,7 @@ CLAIMS = (
     ),
     Claim(
         id="relu_curves.lazy_start",
-        says="From large antisymmetric weights, so from f = 0, it is more than 2.5 times the spline's.",
+        says="From large antisymmetric weights, so from f = 0, the variation of f' ends above 2.5 times the spline's.",
         rows=("S0.3",),
         source="this book; antisymmetric starts from Chizat, Oyallon and Bach 2019, arXiv 1812.07956",
         check=checks.lazy_start,
@@ -274,7 +274,7 @@ CLAIMS = (
     ),
     Claim(
         id="relu_curves.carried",
-        says="It then is what the initial units carried, the sum of their |a w|, within a quarter, although f was 0.",
+        says="From large weights with f = 0 it ends as what the units carried, the sum of their |a w|, within a quarter.",
         rows=("S0.3",),
         source="this book",
         check=checks.carried,
@@ -282,7 +282,7 @@ CLAIMS = (
     ),
     Claim(
         id="relu_curves.fine_ramps",
-        says="More than half of that variation sits in ramps too narrow for a view by cells of 0.05.",
+        says="From large weights with f = 0 more than half of it sits in ramps too narrow for a view by cells of 0.05.",
         rows=("S0.3",),
         source="this book",
         check=checks.fine_ramps,
