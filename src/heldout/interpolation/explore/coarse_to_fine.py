@@ -6,8 +6,11 @@ import numpy as np
 import xarray as xr
 
 from heldout.interpolation.cantor_checks import LEARNED, at_end
+from heldout.interpolation.cantor_sets import intervals
 
 FRAMES = 14  # steps to walk through
+BAR = -0.09  # height of a level's row of gaps, times the level
+LEVEL_COLORS = (0, 1, 2, 3, 6)
 
 
 OPTIONS = (
@@ -55,10 +58,10 @@ def walk(result: xr.Dataset) -> dict[str, Any]:
         "title": "Watch the levels come",
         "alt": "The probability that a network gives to being in the set, over the position, against the set itself. With more "
         "updates the network's curve follows first the widest gap, then the next two, and never the narrowest.",
-        "caption": "First seed. The set is drawn at one, the gaps at zero, one point for each of the thirds of thirds.",
+        "caption": "First seed. Dots at the top: the intervals of the set. Below: the gaps of each level.",
         "data": {
             "x": {"label": "position", "values": result.x.values, "symbol": "x", "format": ".3f"},
-            "y": {"label": "probability of being in the set", "range": [-0.05, 1.05]},
+            "y": {"label": "probability of being in the set", "range": [BAR * result.sizes["level"] - 0.05, 1.1]},
             "controls": [
                 {"name": "step", "label": "Updates", "values": chosen.step.values, "initial": 0, "format": ","},
                 {
@@ -69,13 +72,26 @@ def walk(result: xr.Dataset) -> dict[str, Any]:
                 },
             ],
             "series": [
-                {"name": "the set", "values": result.in_set.values.astype(float), "color": 1, "dash": True},
-                {"name": "the network", "values": belief.round(3).values, "by": by, "color": 0},
+                {"name": "network", "values": belief.round(3).values, "by": by, "color": 5},
+                *_bars(result),
             ],
             "lookups": lookups,
             "sentence": f"{{width}} units a layer after {{step}} updates. Balanced accuracy by level: {told}.",
         },
     }
+
+
+def _bars(result: xr.Dataset) -> list[dict[str, Any]]:
+    """The set, and the gaps of each level below it, as rows of bars or dots."""
+    x = result.x.values
+    _, gaps = intervals((1 / 3,) * result.sizes["level"])
+    rows = [{"name": "set", "values": np.where(result.in_set.values == 1, 1.04, np.nan), "points": True, "color": 4}]
+    for level, (color, pieces) in enumerate(zip(LEVEL_COLORS, gaps, strict=False), start=1):
+        inside = np.any([(low < x) & (x < high) for low, high in pieces], axis=0)
+        values = np.where(inside, BAR * level, np.nan)
+        # The finest gaps hold one place each, which no line would show.
+        rows.append({"name": f"gaps {level}", "values": values, "points": level == len(gaps), "color": color})
+    return rows
 
 
 def sines(result: xr.Dataset) -> dict[str, Any]:
