@@ -31,6 +31,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     for width in result.width.values:
         found[f"built_loss_{width}"] = float(result.built_loss.sel(width=width).median())
         found[f"loss_{width}"] = float(result.train_loss.sel(width=width).median())
+        found[f"loss_ratio_{width}"] = float((result.train_loss / result.built_loss).sel(width=width).median())
         for level in result.level.values:
             values = final.sel(width=width, level=level)
             found[f"w{width}_level{level}"] = float(values.median())

@@ -26,7 +26,7 @@ def question(result: xr.Dataset) -> dict[str, Any]:
     widest = at_end(result).isel(width=-1)
     counts = (widest > LEARNED).sum("seed")
     tally = ", ".join(f"level {int(level)} in {int(counts.sel(level=level))}" for level in counts.level)
-    measured = f"Measured, in seeds out of {result.sizes['seed']}: learned are {tally}."
+    measured = f"Measured, by the number of seeds out of {result.sizes['seed']} that learn it: {tally}."
     return {
         "title": "Which levels will be learned?",
         "alt": measured,
