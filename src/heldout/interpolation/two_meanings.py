@@ -193,8 +193,9 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     for place in result.place.values:
         found[f"confidence_{place}"] = float(result.confidence.sel(place=place).median())
     found["least_turned"] = float(result.test_error.sel(angle=90.0).min("model").median())
-    parted = checks.partings(result)
-    found |= {"parted_least": float(parted.min()), "parted_kept": int((parted > checks.PARTED).sum())}
+    if set(GOOD) <= set(result.model.values):
+        parted = checks.partings(result)
+        found |= {"parted_least": float(parted.min()), "parted_kept": int((parted > checks.PARTED).sum())}
     for group, hits in (("hitting", True), ("missing", False)):
         for angle in (0.0, 90.0):
             errors = result.test_error.sel(angle=angle).where((result.train_error == 0) == hits)
