@@ -30,7 +30,7 @@ function render({ model, el }) {
     const hits = loss.filter((value) => value < data.hit).length;
     summary.textContent = `${tokens.length} tokens, ${format(loss.reduce((a, b) => a + b, 0) / loss.length, ".2f")} nats on average; hits: ${hits}; first choices: ${rank.filter((r) => r === 0).length}.`;
     words.replaceChildren(...tokens.map((token, i) => {
-      const classes = `hx-token${loss[i] < data.hit ? " hx-hit" : ""}${i === state.place ? " hx-chosen" : ""}`;
+      const classes = `hx-token${/^\s/.test(token) ? " hx-word" : ""}${loss[i] < data.hit ? " hx-hit" : ""}${i === state.place ? " hx-chosen" : ""}`;
       const node = h("span", { class: classes, style: `--tint:${Math.round(40 * Math.min(1, Math.sqrt(loss[i] / 8)))}%` }, h("span", {}, shown(token)), h("small", {}, format(loss[i], loss[i] < 0.095 ? ".2f" : ".1f")));
       node.addEventListener("click", () => { state.place = i; place.set(i); live.commit(); });
       return node;
