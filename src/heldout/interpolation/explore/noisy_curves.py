@@ -57,7 +57,12 @@ def bend(result: xr.Dataset) -> dict[str, Any]:
             "x": {"label": "input x", "values": x},
             "y": {"label": "output", "range": [-1.5, 1.5]},
             "controls": [
-                {"name": "share", "label": "Share of the turns moved off the points", "values": result.share.values},
+                {
+                    "name": "share",
+                    "label": "Share of the turns moved off the points",
+                    "values": result.share.values,
+                    "initial": 0.5,
+                },
                 {"name": "points", "label": "Points", "values": labels},
             ],
             "series": [
