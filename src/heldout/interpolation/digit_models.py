@@ -21,7 +21,7 @@ from heldout.networks import MLP
 NAMES = {
     "nearest": "nearest neighbor",
     "exact": "kernel, exact",
-    "network": "network, trained to the end",
+    "network": "network, to the end",
     "waves": "rough waves",
     "random": "kernel, random labels",
     "neighbors": "five neighbors",
