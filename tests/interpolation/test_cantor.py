@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 from torch.nn import functional
 
+from heldout.figures.explorable import Explorable
 from heldout.interpolation import approximation_curves, cantor
 from heldout.interpolation.cantor_checks import first_steps
 from heldout.interpolation.cantor_fits import balanced
@@ -22,6 +23,7 @@ from heldout.interpolation.cantor_sets import (
     logistic,
     sample,
 )
+from heldout.interpolation.explore.coarse_to_fine import question, walk
 
 THIRDS = (1 / 3,) * 5
 
@@ -265,3 +267,20 @@ def test_claims_of_the_curves_fail_on_planted_records() -> None:
     learned = record + 0.4 * (record.depth >= 3)
     assert not chance(learned).holds
     assert depth(learned).holds
+
+
+def test_the_walk_draws_what_was_recorded(smoke: xr.Dataset) -> None:
+    data = Explorable("frames", **walk(smoke)).data
+    network, in_set, *gaps = data["series"]
+    shown = smoke.output.values
+    assert network["values"][-1][-1][0] == pytest.approx(1 / (1 + np.exp(-shown[-1, -1, 0])), abs=1e-3)
+    rows = [[value is not None for value in row["values"]] for row in (in_set, *gaps)]
+    assert (np.sum(rows, axis=0) == 1).all(), "each place is in the set or in the gaps of one level"
+    assert [sum(row) for row in rows] == [8, 9, 6, 4]
+
+
+def test_the_question_has_its_answer_from_the_record(smoke: xr.Dataset) -> None:
+    data = Explorable("choice", **question(smoke)).data
+    assert [option.get("correct", False) for option in data["options"]] == [False, True, False, False]
+    learned = int((smoke.accuracy.isel(width=-1, step=-1).sel(level=1) > 0.8).sum())
+    assert f"level 1 in {learned}" in data["options"][0]["feedback"]

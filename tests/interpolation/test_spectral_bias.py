@@ -7,7 +7,9 @@ import pytest
 import torch
 import xarray as xr
 
+from heldout.figures.explorable import Explorable
 from heldout.interpolation import spectral_bias
+from heldout.interpolation.explore.coarse_to_fine import sines
 from heldout.interpolation.spectral_checks import times
 
 
@@ -105,3 +107,11 @@ def test_claims_hold_and_fail_on_planted_records() -> None:
         assert claim.control.manipulation(altered).holds
     backward = planted((31, 15, 3, 1), (3, 3, 3, 3))
     assert not any(claim.check(backward).holds for claim in spectral_bias.CLAIMS)
+
+
+def test_the_explorable_draws_what_was_recorded(smoke: xr.Dataset) -> None:
+    data = Explorable("frames", **sines(smoke)).data
+    target, network = data["series"]
+    np.testing.assert_allclose(target["values"], smoke.target.sel(amplitudes="equal"), atol=1e-4)
+    fourier = smoke.output.sel(inputs="fourier", amplitudes="equal").isel(step=-1)
+    np.testing.assert_allclose(network["values"][1][-1], fourier, atol=1e-3)
