@@ -48,18 +48,18 @@ def question(result: xr.Dataset) -> dict[str, Any]:
 
 
 def verses(result: xr.Dataset) -> dict[str, Any]:
-    """The examples token by token, for the first and the second reading."""
+    """Verses and quotations token by token, for the first and the second reading."""
     texts = [_text(result.sel(example=name), str(name)) for name in result.example.values]
     means = result.example_loss.mean("place")
     low, high = float(means.sel(reading="first").min()), float(means.sel(reading="first").max())
     return {
-        "title": "A verse, token by token",
+        "title": "A text, token by token",
         "alt": (
-            f"{len(texts)} verses split into tokens, each with its loss. At the first reading a verse costs between "
+            f"{len(texts)} texts split into tokens, each with its loss. At the first reading a text costs between "
             f"{low:.1f} and {high:.1f} nats a token on average: a few tokens carry most of it, and the ends of words and "
             "of fixed phrases are nearly free."
         ),
-        "data": {"label": "Verse", "hit": HIT, "texts": texts},
+        "data": {"label": "Text", "hit": HIT, "texts": texts},
     }
 
 
