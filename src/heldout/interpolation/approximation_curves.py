@@ -158,7 +158,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="hidden layers", ylabel="accuracy on the data trained on", ylim=(0.42, 1.28))
     ax.set_yticks([0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
     ax.set_xticks(result.depth.values)
-    ax.legend(loc="upper left", title="negatives", alignment="left")
+    ax.legend(loc="upper left", title="gap points", alignment="left")
     return ax
 
 
