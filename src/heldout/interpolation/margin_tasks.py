@@ -5,7 +5,6 @@ A task is a matrix of signed inputs z_i = y_i x_i: a direction w separates sampl
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -20,7 +19,7 @@ TEST_DIGITS = {"bundled": 600, "full": 1984}  # threes and eights there are besi
 
 
 class Task(NamedTuple):
-    """Signed inputs to train on and to test on, float64, and the number of training inputs with their mirror images."""
+    """Signed inputs to train on and to test on, float64."""
 
     train: Float[Tensor, "n d"]
     test: Float[Tensor, "test d"]
@@ -85,8 +84,3 @@ def _signs(labels: Int[Tensor, " n"], name: str, seed: int, random_labels: bool)
 
 def _signed(x: Float[Tensor, "n d"], signs: Float[Tensor, " n"]) -> Float[Tensor, "n d1"]:
     return torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype)], dim=1) * signs[:, None]
-
-
-def as_array(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """The task as NumPy arrays."""
-    return task.train.numpy(), task.test.numpy()
