@@ -44,13 +44,13 @@ class Config:
 
     digits: str = "bundled"
     num_train: int = 3000
-    angles: tuple[int, ...] = (0, 15, 30, 45, 60, 75, 90)  # degrees
+    angles: tuple[int, ...] = (0, 15, 30, 60, 90)  # degrees
     kinds: tuple[str, ...] = ("shuffled", "photographs")
     num_queries: int = 50  # pictures of each angle and kind
-    num_plain: int = 500  # unturned test digits whose errors are looked at
+    num_plain: int = 400  # unturned test digits whose errors are looked at
     relative_gap: float = 0.05
     num_seeds: int = 5
-    first_seed: int = 100
+    first_seed: int = 200  # 100 to 104 were judged first, with more angles, which took too long
 
     def __post_init__(self) -> None:
         check_sizes(self.digits, self.num_train, 1, self.num_plain)
@@ -65,7 +65,15 @@ class Config:
 
 SMOKE = Config(num_train=300, angles=(0, 30, 60, 90), num_queries=10, num_plain=60, num_seeds=2, first_seed=0)
 BOOK = Config()
-PAPER = Config(digits="full", kinds=KINDS, num_queries=200, num_plain=2000, relative_gap=0.02)
+PAPER = Config(
+    digits="full",
+    angles=(0, 15, 30, 45, 60, 75, 90),
+    kinds=KINDS,
+    num_queries=200,
+    num_plain=2000,
+    relative_gap=0.02,
+    first_seed=100,
+)
 
 
 @recorded
@@ -179,7 +187,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Median distance from the hull against the angle; dashed, from the hull of turned digits; dotted, other pictures."""
     ax = style.axes(ax)
     angles = result.angle.values
-    style.band(ax, angles, result.distance_turned.median("query").values, color=style.SKY, linestyle=(0, (4, 2)))
+    style.band(ax, angles, result.distance_turned.median("query").values, color=style.VERMILION, linestyle=(0, (4, 2)))
     style.band(ax, angles, result.distance.median("query").values, color=style.BLUE, marker="o", markersize=3)
     for kind in result.kind.values:
         level = float(result.other_distance.sel(kind=kind).median())
@@ -189,7 +197,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.annotate("training digits upright", (last.angle, last.distance), xytext=(0, 8), textcoords="offset points",
                 color=style.BLUE, ha="right")  # fmt: skip
     ax.annotate("training digits turned", (last.angle, last.distance_turned), xytext=(0, -14), textcoords="offset points",
-                color=style.SKY, ha="right")  # fmt: skip
+                color=style.VERMILION, ha="right")  # fmt: skip
     ax.set(
         xlabel="angle by which test digits are turned (degrees)",
         ylabel="distance from the hull / radius",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -37,14 +37,14 @@ class Config:
     digits: str = "bundled"
     num_train: int = 3000
     other_counts: tuple[int, ...] = ()  # further numbers of training digits
-    components: tuple[int, ...] = (2, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 32, 64)
+    components: tuple[int, ...] = (2, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64)
     low_rank: int = 5  # the control's digits are rebuilt from so many principal components, in all 784 pixels
     num_queries: int = 1000  # test digits asked about
     num_test: int = 1900  # test digits classified
-    checked: tuple[int, ...] = (8, 16, 784)  # dimensions in which linear programs decide again, on the first seed
+    checked: tuple[int, ...] = (16, 784)  # dimensions in which linear programs decide again, on the first seed
     num_checked: int = 2  # test digits a dimension, and a tenth as many (at least one) mixtures of training digits
     num_seeds: int = 5
-    first_seed: int = 100
+    first_seed: int = 200  # 100 to 104 were judged first, with more dimensions, which took too long
 
     def __post_init__(self) -> None:
         check_sizes(self.digits, self.num_train, 1, self.num_test)
@@ -71,7 +71,7 @@ SMOKE = Config(
 BOOK = Config()
 PAPER = Config(
     digits="full", other_counts=(10_000,), components=(2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 32, 64),
-    num_test=10_000, checked=(784,), num_checked=1000,
+    num_test=10_000, checked=(784,), num_checked=1000, first_seed=100,
 )  # fmt: skip
 
 
@@ -109,8 +109,16 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
                 progress((s * len(counts) + i) * len(dimensions) + j + 1, inside.size)
             if n == config.num_train:
                 low_rank[s] = flattened(config, pool[:n], test, basis, mean, device)
-    dims, first = ("seed", "num_train", "dimension"), "first seed"
-    names = (f"points decided twice, {first}", f"inside by linear program, {first}", f"same answer, {first}")
+    return _record(config, seeds, counts, dimensions, (inside, accuracy, permuted), low_rank, checks)
+
+
+def _record(
+    config: Config, seeds: list[int], counts: list[int], dimensions: list[int],
+    shares: tuple[Float[np.ndarray, "seed n d"], ...], low_rank: Float[np.ndarray, "seed 2"],
+    checks: Int[np.ndarray, "checked 4"],
+) -> xr.Dataset:  # fmt: skip
+    inside, accuracy, permuted = shares
+    dims = ("seed", "num_train", "dimension")
     return xr.Dataset(
         {
             "inside": variable(dims, inside, "share of test digits inside the hull"),
@@ -118,16 +126,10 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             "accuracy_permuted": variable(dims, permuted, "the same, training labels permuted"),
             "inside_low_rank": variable("seed", low_rank[:, 0], "share inside, digits of low rank in pixel space"),
             "accuracy_low_rank": variable("seed", low_rank[:, 1], "accuracy, digits of low rank in pixel space"),
-            **{
-                name: variable("checked", checks[:, k], words)
-                for k, (name, words) in enumerate(
-                    zip(
-                        ("asked", "lp_inside", "agreed", "box_agreed"),
-                        (*names, f"same as the box, {first}"),
-                        strict=True,
-                    )
-                )
-            },
+            "asked": variable("checked", checks[:, 0], "points decided twice, first seed"),
+            "lp_inside": variable("checked", checks[:, 1], "inside by the linear program, first seed"),
+            "agreed": variable("checked", checks[:, 2], "linear program and hull test agree, first seed"),
+            "box_agreed": variable("checked", checks[:, 3], "linear program and bounding box agree, first seed"),
         },
         {
             "seed": seeds,
@@ -254,7 +256,7 @@ CLAIMS = (
         says="In pixel space none of the test digits asked about is inside.",
         rows=("S0.9", "S0.11"),
         source="Balestriero et al. 2021, arXiv 2110.09485; Yousefzadeh 2021, arXiv 2101.09849",
-        check=lambda result: across_seeds(judged(result).inside.sel(dimension=PIXELS), below=1e-9),
+        check=lambda result: across_seeds(judged(result).inside.sel(dimension=PIXELS), below=0.0005),
         control=_FLAT,
     ),
     Claim(

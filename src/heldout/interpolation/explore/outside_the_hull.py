@@ -124,7 +124,7 @@ def along_a_ray(result: xr.Dataset) -> dict[str, Any]:
                 {"name": "network", "label": "Network", "values": [MODEL_NAMES[name] for name in models]},
             ],
             "series": [
-                {"name": "target", "by": ["target"], "values": result.truth.values, "color": 5, "dash": True},
+                {"name": "target", "by": ["target"], "values": result.truth.values, "color": 1, "dash": True},
                 {"name": "network", "by": ["target", "network"], "values": result.profile.values, "color": 0},
             ],
             "lookups": {
@@ -139,7 +139,7 @@ def along_a_ray(result: xr.Dataset) -> dict[str, Any]:
                     "format": ".5f",
                 },
             },
-            "markers": [{"label": "data", "value": -1}, {"label": "end of the data", "value": 1}],
+            "markers": [{"label": "data begin", "value": -1}, {"label": "data end", "value": 1}],
             "sentence": "{target}, {network}: from radius 2 to 5 a line explains {r2} of the network, which is off by {far} of "
             "the target (medians over seeds).",
         },
