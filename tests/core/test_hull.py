@@ -175,3 +175,12 @@ def test_bad_input_is_named(vertices: torch.Tensor, queries: torch.Tensor, messa
 def test_gap_is_checked() -> None:
     with pytest.raises(ValueError, match="relative_gap=0"):
         hull.distance(SQUARE, SQUARE, relative_gap=0.0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is present here")
+def test_cuda_says_what_the_cpu_says() -> None:
+    vertices, queries = draw(800, 10), draw(200, 10, seed=1)
+    for call in (hull.membership, hull.distance):
+        cpu, cuda = (call(vertices, queries, device=device) for device in ("cpu", "cuda"))
+        assert cpu.inside.tolist() == cuda.inside.tolist()
+    torch.testing.assert_close(cpu.upper, cuda.upper, rtol=1e-5, atol=1e-9)
