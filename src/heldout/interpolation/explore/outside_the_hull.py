@@ -24,7 +24,7 @@ def prediction(result: xr.Dataset) -> dict[str, Any]:
             "prompt": "Drag the points, or use the sliders, to draw the share of test digits inside the hull. Then commit.",
             "x": DIMENSION | {"values": result.dimension.values},
             "y": SHARE | {"label": "share of test digits inside", "symbol": "share"},
-            "anchors": [2, 4, 8, 16, 32, 64, 784],
+            "anchors": [d for d in (2, 4, 8, 16, 32, 64, 784) if d >= int(result.dimension[0])],
             "start": 0.5,
             "truth": {
                 "name": "measured",
@@ -48,7 +48,9 @@ def dimensions(result: xr.Dataset) -> dict[str, Any]:
         "data": {
             "x": DIMENSION | {"values": grid},
             "y": SHARE,
-            "controls": [{"name": "d", "label": "Dimension", "values": shown, "initial": 8}],
+            "controls": [
+                {"name": "d", "label": "Dimension", "values": shown, "initial": min(shown, key=lambda d: abs(d - 8))}
+            ],
             "series": [
                 _with_range("nearest neighbor right", one.accuracy, 0),
                 _with_range("test digits inside", one.inside, 1),
