@@ -80,7 +80,7 @@ class Config:
 
 SMOKE = Config(counts=(16, 64, 256), num_test=300, width=60, steps=200, num_seeds=2, first_seed=0)
 BOOK = Config()
-PAPER = Config(counts=(16, 32, 64, 128, 256, 512, 1024, 2048, 4096), num_seeds=50, first_seed=200)
+PAPER = Config(counts=(16, 32, 64, 128, 256, 512, 1024, 2048, 4096), num_seeds=30, first_seed=200)
 
 
 @recorded
