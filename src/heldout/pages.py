@@ -75,12 +75,14 @@ def _drawn(
     return drawn
 
 
-def say(module: Experiment, result: xr.Dataset, text: str) -> Prose:
-    """Prose whose numbers come from the record.
+def say(module: Experiment, result: xr.Dataset | None, text: str) -> Prose:
+    """Prose whose numbers come from the record; without a record, a sentence that says so.
 
     Raises:
         ValueError: the text names a number that the experiment does not give.
     """
+    if result is None:
+        return Prose(f"*No record of `{short_name(module)}` at this scale is in this copy; `heldout run` makes one.*")
     return Prose(fill(text, module.numbers(result)))
 
 
