@@ -221,7 +221,7 @@ def describe(result: xr.Dataset) -> str:
 CLAIMS = (
     Claim(
         id="two_meanings.hitting_costs_nothing",
-        says="The best model that hits every training digit is at most one point worse on unseen digits than the best other.",
+        says="The best model that hits every training digit is at most one point worse on unseen digits than the best other, untuned.",
         rows=("S0.1", "S0.2"),
         source="this book; after Belkin et al. 2019, arXiv 1812.11118",
         check=checks.excess,
@@ -257,13 +257,13 @@ CLAIMS = (
     ),
     Claim(
         id="two_meanings.photographs",
-        says="Two good exact fits of one recipe differ on photographs at least ten points more often than on unseen digits.",
+        says="Two good exact fits of one recipe differ ten points more often on patches of two photographs than on new digits.",
         rows=("S0.1",),
         source="this book",
         check=checks.parted,
         expected="in part",
         control=Control(
-            says="500 other patches of the photographs among the training inputs, all labeled 0",
+            says="500 other patches of the photographs among the training inputs, labeled 0, and twice the updates",
             config=replace(BOOK, photographs_shown=500, models=GOOD, angles=(0.0, 90.0), steps=1000),
             manipulation=checks.hit,
         ),

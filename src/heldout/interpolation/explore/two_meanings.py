@@ -21,15 +21,15 @@ def question() -> dict[str, Any]:
             "question": "A model answers all of its training digits correctly. What does that alone tell you about new digits?",
             "options": [
                 {
-                    "label": "It will read most of them: it has learned the task.",
+                    "label": "It will read at least half of them: it has learned something about digits.",
                     "feedback": "One of the models below passes through every training label and reads new digits at chance.",
                 },
                 {
-                    "label": "It will do badly: it has overfitted.",
+                    "label": "It will read fewer of them than a model that misses some training digits: it has overfitted.",
                     "feedback": "The best model below is one that passes through every training label.",
                 },
                 {
-                    "label": "Nothing. It depends on how it passes through them.",
+                    "label": "Neither. It may read nearly all of them or one in ten.",
                     "feedback": "That is what the figure shows, and the reason for a chapter on the how.",
                     "correct": True,
                 },
