@@ -221,7 +221,7 @@ def describe(result: xr.Dataset) -> str:
 CLAIMS = (
     Claim(
         id="two_meanings.hitting_costs_nothing",
-        says="The best model that hits every training digit is at most one point worse on unseen digits than the best other, untuned.",
+        says="The best model that hits every training digit is at most one point worse on new digits than the best other, untuned.",
         rows=("S0.1", "S0.2"),
         source="this book; after Belkin et al. 2019, arXiv 1812.11118",
         check=checks.excess,
