@@ -263,7 +263,6 @@ CLAIMS = (
         check=checks.parted,
         expected="in part",
         expected_at_paper="reproduced",
-        expected_at_paper="reproduced",
         control=Control(
             says="500 other patches of the photographs among the training inputs, labeled 0, and twice the updates",
             config=replace(BOOK, photographs_shown=500, models=GOOD, angles=(0.0, 90.0), steps=1000),
