@@ -112,3 +112,12 @@ def test_claims_fail_where_they_should(smoke: xr.Dataset) -> None:
         assert not claim.check(worst).holds
     for claim in (tanh, untrained, inside, square):
         assert claim.check(worst).holds
+
+
+def test_inside_is_judged_from_the_center_out() -> None:
+    """Across the center every even target is unexplained by a line, bent or not; the sum of |x| is straight on each ray."""
+    directions = torch.nn.functional.normalize(torch.ones(2, 3, dtype=torch.float64), dim=1)
+    places = torch.linspace(*rays.SEGMENTS["inside"], 50, dtype=torch.float64)
+    values = {name: ray_fits.TARGETS[name](directions[:, None] * places[:, None]) for name in ("l1", "square")}
+    assert float(ray_fits.line_share(values["l1"], places).min()) == pytest.approx(1)
+    assert float(ray_fits.line_share(values["square"], places).max()) < 0.98

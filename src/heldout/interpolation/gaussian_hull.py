@@ -50,7 +50,7 @@ class Config:
             require(values == tuple(sorted(set(values))) and values[0] >= 1, name, values, "increasing and positive")
         require(dimensions[-1] <= 70, "dimensions", dimensions, "at most 70, as far as the formula keeps its digits")
         require(counts[0] > dimensions[-1], "train_counts", counts, f"above the largest dimension, {dimensions[-1]}")
-        require(0 <= self.query_scale < float("inf"), "query_scale", self.query_scale, "0 or more, and finite")
+        require(0 <= self.query_scale <= 100, "query_scale", self.query_scale, "from 0 to 100")
         require(self.num_queries >= 1, "num_queries", self.num_queries, "at least 1")
         require(self.num_seeds >= 1, "num_seeds", self.num_seeds, "at least 1")
 
