@@ -13,6 +13,7 @@ from scipy.optimize import linprog
 from heldout.figures.explorable import Explorable
 from heldout.interpolation import equal_norm
 from heldout.interpolation.bridges import bridged, free_intervals, linear_spline
+from heldout.interpolation.equal_norm_points import natural_cubic, sample
 from heldout.interpolation.explore.noisy_curves import bend, question
 
 
@@ -60,14 +61,14 @@ def test_no_network_has_a_smaller_norm() -> None:
 
 
 def test_alternating_turns_leave_no_freedom() -> None:
-    x, y = equal_norm.sample(equal_norm.BOOK, "zigzag", 5)
+    x, y = sample(9, "zigzag", 5)
     assert not free_intervals(x, y).any()
     assert bridged(x, y, 1.0).jumps == pytest.approx(linear_spline(x, y).jumps)
 
 
 def test_bent_is_the_network_it_says(smoke: xr.Dataset) -> None:
     """The value of a Bent is its line plus one ramp a kink, summed by a plain loop."""
-    x, y = equal_norm.sample(equal_norm.BOOK, "wave", 5)
+    x, y = sample(9, "wave", 5)
     bent = bridged(x, y, 0.7, 3)
     by_loop = bent.y0 + bent.s0 * (0.3 - bent.x0)
     for kink, jump in zip(bent.kinks, bent.jumps, strict=True):
@@ -106,7 +107,7 @@ def test_bad_config(field: str, value: object) -> None:
 
 
 def test_claims_on_changed_records(smoke: xr.Dataset) -> None:
-    one_norm, ties, _ = equal_norm.CLAIMS
+    one_norm, ties, *_ = equal_norm.CLAIMS
     assert one_norm.check(smoke).holds
     assert ties.check(smoke).holds
     for claim in (one_norm, ties):
@@ -119,11 +120,34 @@ def test_claims_on_changed_records(smoke: xr.Dataset) -> None:
     chooses = equal_norm.CLAIMS[2]
     planted = smoke.copy(deep=True)
     planted.train_mse.loc[{"member": "network"}] = 0.0
-    planted.free_distance.loc[{"member": "network"}] = 0.04
+    planted.free_distance.loc[{"member": "network"}] = 0.06
     planted.forced_distance.loc[{"member": "network"}] = 0.01
     assert chooses.check(planted).holds
+    smooth = chooses.control.change(planted)  # type: ignore[misc]
+    assert not chooses.check(smooth).holds
+    assert chooses.control.manipulation(smooth).holds
     planted.forced_distance.loc[{"member": "network"}] = 0.03
     assert not chooses.check(planted).holds
+    assert not equal_norm.CLAIMS[3].check(planted).holds
+
+
+def test_the_cubic_spline_is_drawn_through_the_points_of_the_record(smoke: xr.Dataset) -> None:
+    """Its points, drawn again from the seed, are the record's; its distances come from a second implementation of the spline."""
+    x, y = sample(smoke.sizes["point"], "wave", int(smoke.seed[0]))
+    assert x.tolist() == smoke.train_x.sel(data="wave").values.tolist()
+    assert y.tolist() == smoke.train_y.sel(data="wave").values.tolist()
+    gaps, slopes = np.diff(x), np.diff(y) / np.diff(x)
+    inner = np.diag(2 * (gaps[:-1] + gaps[1:])) + np.diag(gaps[1:-1], 1) + np.diag(gaps[1:-1], -1)
+    second = np.concatenate([[0], np.linalg.solve(inner, 6 * np.diff(slopes)), [0]])
+    off = []
+    for at in smoke.x.values:
+        i = min(max(int(np.searchsorted(x, at, side="right")) - 1, 0), len(x) - 2)
+        u, v = at - x[i], x[i + 1] - at
+        bow = u * v / 6 * (second[i] * (1 + v / gaps[i]) + second[i + 1] * (1 + u / gaps[i]))
+        off.append(abs(bow) / np.ptp(y))
+    cubic = natural_cubic(smoke).isel(seed=0).sel(data="wave", member="network")
+    assert float(cubic.distance) == pytest.approx(max(off))
+    assert float(cubic.train_mse) < 1e-30
 
 
 def test_explorables(smoke: xr.Dataset) -> None:

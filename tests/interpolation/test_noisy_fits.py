@@ -111,11 +111,26 @@ def test_claims_on_planted_records(smoke: xr.Dataset) -> None:
     assert not any(claim.check(bad).holds for claim in noisy_fits.CLAIMS)
 
 
+def test_networks_that_do_not_fit_are_left_out_of_the_numbers(smoke: xr.Dataset) -> None:
+    changed = smoke.copy(deep=True)
+    changed.network_mse[:] = 0.0
+    changed.network_norm.loc[{"fit": "small start"}] = 1.1
+    changed.network_norm[0] = 9.0
+    changed.network_excess[:] = 1.0
+    changed.network_mse[0] = 1e-3
+    found = noisy_fits.numbers(changed)
+    assert found["small_norm_worst"] == pytest.approx(1.1)
+    assert found["small_fitted"] == found["small_kept"] == found["small_between"] == changed.sizes["seed"] - 1
+    assert found["small_above"] == 0
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("counts", (64,)),
         ("counts", (4, 64)),
+        ("counts", (16, 32)),
+        ("last_polynomial", 32),
         ("last_polynomial", 500),
         ("noise_std", 0.0),
         ("power", 0.5),

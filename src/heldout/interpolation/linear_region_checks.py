@@ -43,7 +43,7 @@ def folds_as_built(result: xr.Dataset) -> Evidence:
 
 def square_law(result: xr.Dataset) -> Evidence:
     """How far the exponent of the regions after training lies from 2."""
-    return across_seeds(abs(exponent(result.regions.sel(time="after")) - 2), below=0.7)
+    return across_seeds(abs(exponent(result.regions.sel(time="after")) - 2), below=0.4)
 
 
 def line_is_linear(result: xr.Dataset) -> Evidence:

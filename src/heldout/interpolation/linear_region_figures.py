@@ -13,7 +13,7 @@ def planes(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     if ax is not None:
         _plane(result, ax, "after")
         return ax
-    axes = plt.figure(figsize=(6.4, 3.4)).subplots(1, 2, sharey=True)
+    axes = plt.figure(figsize=(6.4, 3.4), dpi=220).subplots(1, 2, sharey=True)
     for one, time in zip(axes, result.time.values, strict=True):
         _plane(result, one, str(time))
         one.set_title(f"{time} training")
@@ -27,7 +27,15 @@ def _plane(result: xr.Dataset, ax: Axes, time: str) -> None:
     one = result.sel(time=time)
     x, y = result["column"].values, result["row"].values
     rows, columns = np.nonzero(one.edge.values)
-    ax.plot(x[columns], y[rows], "s", color=style.MUTED, markersize=1.1, markeredgewidth=0, rasterized=True)
+    ax.plot(
+        x[columns],
+        y[rows],
+        "s",
+        color=style.MUTED,
+        markersize=max(0.5, 176 / len(x)),
+        markeredgewidth=0,
+        rasterized=True,
+    )
     ax.contour(x, y, one.output.values, levels=[0.0], colors=[style.INK], linewidths=1.6)
     for sign, color in ((1, style.BLUE), (-1, style.VERMILION)):
         points = result.train_x.values[result.label.values == sign]
@@ -48,7 +56,9 @@ def counts(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             values = result[name].sel(time=time).transpose("seed", "width").values
             style.band(ax, units, values, color=color, label=f"{words}, {time}", linestyle=line)
     folded = result.folded_pieces.transpose("seed", "width").values
-    style.band(ax, units, folded, color=style.VERMILION, label="pieces along a line, weights set by hand")
+    style.band(
+        ax, units, folded, color=style.VERMILION, label="pieces along a line, weights set by hand", linestyle="--"
+    )
     ax.set(xscale="log", yscale="log", xlabel="hidden units (log scale)", ylabel="count (log scale)")
     ax.set_xticks(units, [str(count) for count in units])
     ax.minorticks_off()

@@ -87,3 +87,24 @@ def only_scale(end: int) -> Callable[[xr.Dataset], xr.Dataset]:
         return result.isel(init_scale=kept).assign_coords(init_scale=result.init_scale)
 
     return change
+
+
+def corner(result: xr.Dataset) -> dict[str, float | int | str]:
+    """Variation over the larger of carried and the spline's, medians over seeds.
+
+    The most by which it is above 1 over all cases, the scale where it is, and the farthest from 1 at both ends of the scales.
+    """
+    over = (result.variation / np.maximum(result.carried, result.spline_variation)).median("seed")
+    by_scale = per_case(over)
+    ends = abs(over.isel(init_scale=[0, -1]) - 1).max()
+    return {
+        "corner": float(by_scale.max() - 1),
+        "corner_scale": float(by_scale.idxmax("init_scale")),
+        "ends_off": float(ends),
+    }
+
+
+def per_case(values: xr.DataArray) -> xr.DataArray:
+    """The largest value at each scale over targets, widths and starts."""
+    found: xr.DataArray = values.max(["target", "width", "start"])
+    return found

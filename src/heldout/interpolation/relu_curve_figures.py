@@ -5,6 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from heldout.figures import style
+from heldout.interpolation.relu_curves import SHORT
 
 
 def plot_carried(result: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -14,7 +15,7 @@ def plot_carried(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         for target, color in zip(result.target.values, (style.BLUE, style.VERMILION), strict=True):
             one = result.sel(width=width, target=target)
             x, y = (getattr(one, name) / one.spline_variation for name in ("carried", "variation"))
-            label = f"{target}, width {width}"
+            label = f"{SHORT[str(target)]}, width {width}"
             ax.plot(x.values.ravel(), y.values.ravel(), marker, color=color, markersize=4, alpha=0.5, label=label)
     ends = np.array([float((result.carried / result.spline_variation).min()), 1, float(y.max())])
     ax.plot(ends, np.maximum(ends, 1), color=style.INK, linewidth=1)

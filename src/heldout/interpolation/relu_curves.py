@@ -31,6 +31,7 @@ from heldout.networks import MLP
 
 TARGETS = ("runge", "step")
 NAMES = {"runge": "Runge, 11 points", "step": "step, 9 points"}
+SHORT = {"runge": "Runge's points", "step": "step"}
 STARTS = ("plain", "antisymmetric")
 _SLOPE = "units of the target per unit of input"
 MEASURES = {
@@ -194,7 +195,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         one = last.sel(target=target)
         for name, line, words in (("variation", "-", "exact"), ("coarse_variation", "--", "over cells")):
             ratio = (one[name] / one.spline_variation).transpose("seed", "init_scale").values
-            style.band(ax, one.init_scale.values, ratio, color=color, label=f"{target}, {words}", linestyle=line)
+            style.band(ax, one.init_scale.values, ratio, color=color, label=f"{SHORT[target]}, {words}", linestyle=line)
     ax.axhline(1, color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     ax.annotate("linear spline", (0.1, 1), xytext=(2, -12), textcoords="offset points", color=style.MUTED)
     ax.set(xscale="log", yscale="log", xlabel="scale of the initial weights (log scale)", ylim=(0.6, None))
@@ -233,7 +234,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             f"{target}_one": float(exact.sel(init_scale=1.0, method="nearest").isel(width=0)),
             f"{target}_coarse": float((one.coarse_variation / one.spline_variation).median()),
         }
-    return found
+    return found | checks.corner(result)
 
 
 def describe(result: xr.Dataset) -> str:
