@@ -129,6 +129,18 @@ def test_claims_hold_or_fail_on_planted_records(smoke: xr.Dataset) -> None:
     assert not by_id["limit"].control.manipulation(smoke.assign(tail_alignment=smoke.tail_alignment * 0.9)).holds
 
 
+def test_growth_counts_from_a_fixed_step(smoke: xr.Dataset) -> None:
+    (grows,) = (claim for claim in max_margin.CLAIMS if claim.id == "max_margin.grows")
+    step = margin_checks.late_step(smoke)
+    record = smoke.assign(gap=xr.where(smoke.step >= step, 0.5, 0.9) + xr.zeros_like(smoke.gap))
+    record["train_error"] = xr.zeros_like(smoke.train_error)
+    assert not grows.check(record).holds  # all was won before
+    record.gap.loc[{"step": smoke.step[-1]}] = 0.3
+    assert grows.check(record).value == pytest.approx(0.2)
+    record.train_error.loc[{"step": step}] = 0.01
+    assert not grows.check(record).holds
+
+
 def test_first_fit_is_the_last_error_gone() -> None:
     wrong = xr.DataArray([[[0.1, 0.0, 0.1, 0.0, 0.0]]], dims=("task", "seed", "step"), coords={"step": [1, 2, 3, 4, 5]})
     record = xr.Dataset({"train_error": wrong.expand_dims(rule=["r"])})
@@ -144,6 +156,7 @@ def test_first_fit_is_the_last_error_gone() -> None:
         ("probes", 5),
         ("num_pairs", 1),
         ("half_gap", 0.0),
+        ("half_gap", float("inf")),
         ("digits", "none"),
         ("num_digits", 900),
         ("num_seeds", 0),

@@ -100,6 +100,7 @@ def test_claims_hold_and_fail_on_planted_records(smoke: xr.Dataset) -> None:
         ("width", 0),
         ("steps", 10),
         ("rates", (0.1, 0.0)),
+        ("rates", (0.1, float("inf"))),
         ("probes", 3),
         ("num_seeds", 0),
     ],

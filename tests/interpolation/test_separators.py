@@ -36,6 +36,14 @@ def test_drawn_directions_are_those_of_rejection() -> None:
     assert ours.std(0) == pytest.approx(kept.std(0), abs=0.03)
 
 
+def test_chains_take_turns_among_the_kept_directions(smoke: xr.Dataset) -> None:
+    planted = smoke.copy(deep=True)
+    planted.test_error.loc[{"family": separators.GUESSED}] = np.array([0.1, 0.2, 0.3, 0.4] * 2)
+    found = separators.numbers(planted)
+    assert found["chain_least"] == pytest.approx(0.1)
+    assert found["chain_most"] == pytest.approx(0.4)
+
+
 def test_perceptrons_start_where_they_are_told_and_move_by_inputs() -> None:
     source = numpy_generator("test", 2)
     starts = source.standard_normal((5, 3))

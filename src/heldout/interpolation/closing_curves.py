@@ -43,13 +43,12 @@ class Config:
         require(
             self.width >= 2 and self.width % 2 == 0, "width", self.width, "even, since the lazy units come in pairs"
         )
-        require(self.small_start > 0, "small_start", self.small_start, "above 0")
-        require(self.lazy_start > 0, "lazy_start", self.lazy_start, "above 0")
+        require(1e-3 <= self.small_start <= 100, "small_start", self.small_start, "from 0.001 to 100")
+        require(1e-3 <= self.lazy_start <= 100, "lazy_start", self.lazy_start, "from 0.001 to 100")
         require(self.steps >= 1, "steps", self.steps, "at least 1")
-        require(
-            min(self.learning_rates or (0.0,)) > 0, "learning_rates", self.learning_rates, "one rate or more, above 0"
-        )
-        require(self.bend > 0, "bend", self.bend, "above 0")
+        usable = bool(self.learning_rates) and all(0 < rate <= 1 for rate in self.learning_rates)
+        require(usable, "learning_rates", self.learning_rates, "one rate or more, above 0 and at most 1")
+        require(0 < self.bend <= 1000, "bend", self.bend, "above 0, at most 1000")
         require(self.grid >= 10, "grid", self.grid, "at least 10")
         require(self.num_seeds >= 1, "num_seeds", self.num_seeds, "at least 1")
 

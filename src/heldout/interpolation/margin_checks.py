@@ -7,6 +7,7 @@ import xarray as xr
 from heldout.claims import Claim, Control, Evidence, across_seeds
 
 PAPER_RATE = "order 1 / log t"
+LATE = 500  # steps; by then gradient descent has fitted the digits of nearly every seed
 
 
 def fitted_from(result: xr.Dataset, rule: str) -> xr.DataArray:
@@ -30,6 +31,19 @@ def first(values: xr.DataArray) -> xr.DataArray:
     return found
 
 
+def late_step(result: xr.Dataset) -> int:
+    """The probed step nearest to LATE."""
+    return int(result.step.sel(step=LATE, method="nearest"))
+
+
+def since_late(result: xr.Dataset, task: str) -> xr.DataArray:
+    """Gap of gradient descent from the late step on; NaN in seeds in which a training input is then on the wrong side."""
+    step = late_step(result)
+    fits = result.train_error.sel(task=task, rule="gradient descent", step=step) == 0
+    gap: xr.DataArray = result.gap.sel(task=task, rule="gradient descent").where(fits)
+    return gap.sel(step=slice(step, None))
+
+
 def _limit(result: xr.Dataset) -> Evidence:
     """Worst task: how far gap times log t, at the flow's last time, is from what the support vectors' weights predict."""
     reached = result.flow_gap.sel(tail="exponential").isel(log_time=-1) * result.log_time[-1]
@@ -49,10 +63,9 @@ def _normalized(result: xr.Dataset) -> Evidence:
 
 
 def _grows(result: xr.Dataset) -> Evidence:
-    """Margin on the digits, as a share of the largest, won after the last training error had gone."""
-    gap = since_fitted(result, "gap", "digits", "gradient descent")
-    won = first(gap) - gap.isel(step=-1)
-    return across_seeds(won, above=0.4)
+    """Margin on the digits, as a share of the largest, won from the late step to the last."""
+    gap = since_late(result, "digits")
+    return across_seeds(gap.isel(step=0) - gap.isel(step=-1), above=1 / 7, share=0.9)
 
 
 def _test_error_stays(result: xr.Dataset) -> Evidence:
@@ -138,15 +151,19 @@ CLAIMS = (
     ),
     Claim(
         id="max_margin.grows",
-        says="Two fifths of the largest margin are won after the last training digit is on its right side.",
+        says="After about step 500, without a training error, over a seventh of the largest margin is won, in nine seeds of ten.",
         rows=("S0.10",),
         source="Soudry et al. 2018, arXiv 1710.10345",
         check=_grows,
-        control=Control(says="the squared loss on the same digits", change=_SQUARED, manipulation=_digits_fit),
+        control=Control(
+            says="normalized descent, whose way is nearly done by then",
+            change=_exchange("rule", "gradient descent", "normalized"),
+            manipulation=_digits_fit,
+        ),
     ),
     Claim(
         id="max_margin.test_error_stays",
-        says="Meanwhile the test error moves by less than 2.5 percentage points.",
+        says="From the last training error on, the test error moves by less than 2.5 percentage points.",
         rows=("S0.10",),
         source="this book",
         check=_test_error_stays,

@@ -36,7 +36,7 @@ class Best:
 
     @property
     def constant(self) -> float:
-        """What gap times log t tends to under gradient descent: the Shannon entropy of the weights less their min-entropy."""
+        """What gap times log t tends to under gradient descent: their Shannon entropy plus log max_i p_i."""
         carried = self.weights[self.weights > 1e-10]
         return float(-(carried * np.log(carried)).sum() + np.log(carried.max()))
 

@@ -2,7 +2,7 @@
 
 On separable data the logistic loss has no minimum; descent drives the weights to infinity in the direction of the hard-margin
 support vector machine, with an error of order 1 / log t: Soudry et al. 2018 (arXiv 1710.10345), main theorem. The constant of
-that rate, the entropy of the support vectors' weights less their min-entropy, is derived on the page.
+that rate, -sum_i p_i log p_i + log max_i p_i for the support vectors' weights p, is derived on the page.
 
 Axes: task (plane: 30 points in two dimensions and their mirror images; digits: threes against eights), seed (of the data), rule
 (of descent), step; log_time, the logarithm of the gradient flow's time, in which the steps are carried on beyond any loop;
@@ -24,7 +24,7 @@ from heldout.ensemble import log_spaced_steps
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.interpolation import margin_tasks
-from heldout.interpolation.margin_checks import CLAIMS, first, fitted_from, since_fitted
+from heldout.interpolation.margin_checks import CLAIMS, first, fitted_from, late_step, since_fitted, since_late
 from heldout.interpolation.margin_descent import (
     RULES,
     TAILS,
@@ -61,7 +61,7 @@ class Config:
         require(10 <= self.probes <= 1000, "probes", self.probes, "from 10 to 1000")
         require(self.num_pairs >= 2, "num_pairs", self.num_pairs, "at least 2")
         require(self.num_plane_test >= 1, "num_plane_test", self.num_plane_test, "at least 1")
-        require(0 < self.half_gap < float("inf"), "half_gap", self.half_gap, "above 0, and finite")
+        require(1e-3 <= self.half_gap <= 100, "half_gap", self.half_gap, "from 0.001 to 100")
         require(self.digits in margin_tasks.TEST_DIGITS, "digits", self.digits, "bundled or full")
         require(20 <= self.num_digits <= 400, "num_digits", self.num_digits, "from 20 to 400, below the 785 inputs")
         require(self.num_seeds >= 1, "num_seeds", self.num_seeds, "at least 1")
@@ -231,6 +231,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     found: dict[str, float | int | str] = {
         "seeds": result.sizes["seed"],
         "steps": int(result.step[-1]),
+        "late_step": late_step(result),
         "log_steps": float(np.log(result.step[-1])),
         "last_log_time": float(result.log_time[-1]),
         "duality_gap": float(result.duality_gap.max()),
@@ -256,6 +257,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
                 found |= {f"{task}_{key}_change{k}": v for k, v in (("", mean), ("_low", low), ("_high", high))}
         gap = since_fitted(result, "gap", task, RULES[0])
         found[f"{task}_margin_first"] = float((1 - first(gap)).median())
+        found[f"{task}_margin_late"] = float(1 - since_late(result, task).isel(step=0).median())
         found[f"{task}_other_tail"] = float(
             1 - result.flow_gap.sel(task=task, tail="polynomial").isel(log_time=-1).median()
         )
