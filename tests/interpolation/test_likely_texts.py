@@ -1,6 +1,7 @@
 """Likely texts: the passages, the measures against plain loops, and checks that fail on planted records."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,13 @@ import xarray as xr
 from tokenizers import Tokenizer
 
 from heldout.data import bible, smollm2
+from heldout.data.bible import Verse
 from heldout.devices import numpy_generator
 from heldout.interpolation import likely_passages, likely_texts
 from heldout.interpolation.explore import likely_texts as explore
 from heldout.interpolation.likely_passages import FAMOUS, Reading
 from heldout.interpolation.likely_texts import CLAIMS, SMOKE, TEXTS, Config, measured, run
-from heldout.language_model import LanguageModel
+from heldout.language_model import LanguageModel, token_losses
 
 needs_the_bible = pytest.mark.skipif(not bible.BOTH.present, reason="heldout data fetch bible")
 needs_both = pytest.mark.skipif(
@@ -35,31 +37,77 @@ def smoke() -> xr.Dataset:
 
 
 @needs_the_bible
-def test_passages_stay_in_their_chapter_and_on_their_side() -> None:
+def test_passages_stay_in_their_chapter_on_their_side_and_apart() -> None:
     verses = bible.verses()
     for book in FAMOUS:
         for famous in (True, False):
             places = likely_passages.starts(book, 4, famous=famous)
+            assert (np.diff(places) >= 4).all()
             chapters = {verses[place].chapter for place in places}
             assert (chapters == set(FAMOUS[book])) if famous else not chapters & set(FAMOUS[book])
             for place in places:
                 passage = verses[place : place + 4]
                 assert {(verse.book, verse.chapter) for verse in passage} == {(book, verses[place].chapter)}
                 assert [verse.number for verse in passage] == list(range(passage[0].number, passage[0].number + 4))
-    psalm = likely_passages.starts("Psalms", 6, famous=True)
-    assert [verses[place].name for place in psalm] == ["Psalms 23:1"]
+    psalm = likely_passages.starts("Psalms", 3, famous=True)
+    assert [verses[place].name for place in psalm] == ["Psalms 23:1", "Psalms 23:4"]
 
 
 @needs_the_bible
-def test_pairs_are_of_one_book_and_without_repetition() -> None:
-    pairs = likely_passages.drawn(("Psalms", "John"), 3, 4, numpy_generator("test", 0))
-    assert [(famous[0].book, ordinary[0].book) for famous, ordinary in pairs] == [("Psalms",) * 2] * 4 + [
-        ("John",) * 2
-    ] * 4
-    assert len({famous[0].name for famous, _ in pairs}) == 8
-    assert {len(passage) for pair in pairs for passage in pair} == {3}
-    again = likely_passages.drawn(("Psalms", "John"), 3, 4, numpy_generator("test", 0))
-    assert again == pairs
+def test_famous_chapters_are_as_long_as_stated() -> None:
+    found = Counter((verse.book, verse.chapter) for verse in bible.verses())
+    for book, chapters in FAMOUS.items():
+        assert chapters == {chapter: found[book, chapter] for chapter in chapters}
+    for length in (2, 3, 5):
+        places = [place for book in FAMOUS for place in likely_passages.starts(book, length, famous=True)]
+        assert len(places) == likely_passages.available(tuple(FAMOUS), length)
+
+
+@needs_the_bible
+def test_pairs_are_of_one_book_and_no_verse_comes_twice() -> None:
+    pairs = likely_passages.drawn(("Psalms", "John"), 3, numpy_generator("test", 0))
+    assert len(pairs) == likely_passages.available(("Psalms", "John"), 3) == 2 + 17 + 12
+    assert all(famous[0].book == ordinary[0].book for famous, ordinary in pairs)
+    names = [verse.name for pair in pairs for passage in pair for verse in passage]
+    assert len(names) == len(set(names)) == 2 * 3 * len(pairs)
+    assert likely_passages.drawn(("Psalms", "John"), 3, numpy_generator("test", 0)) == pairs
+
+
+@needs_the_bible
+def test_no_verse_is_in_two_samples_and_paper_reads_what_book_reads() -> None:
+    total = likely_passages.available(tuple(FAMOUS), 3)
+
+    def places(config: Config) -> list[int]:
+        seeds = range(config.first_seed, config.first_seed + config.num_seeds)
+        return [place for seed in seeds for place in likely_texts.sampled(config, seed, total)]
+
+    for config in (likely_texts.BOOK, likely_texts.PAPER):
+        assert len(set(places(config))) == config.num_seeds * config.passages
+    assert set(places(likely_texts.BOOK)) <= set(places(likely_texts.PAPER))
+
+
+@needs_both
+def test_wordings_are_aligned(model: tuple[LanguageModel, Tokenizer]) -> None:
+    _, tokenizer = model
+    first, second = likely_passages.differing(tokenizer, "The LORD is my shepherd", "Our LORD is my good shepherd")
+    assert first.tolist() == [True, False, False, False, False, False][: len(first)]
+    assert [
+        tokenizer.decode([token])
+        for token in np.array(likely_passages.encode(tokenizer, "Our LORD is my good shepherd"))[second]
+    ] == [" Our", " good"]
+    assert not any(mask.any() for mask in likely_passages.differing(tokenizer, "Jesus wept.", "Jesus wept."))
+
+
+@needs_both
+def test_a_printed_page_is_scored_on_the_words_of_its_verses(model: tuple[LanguageModel, Tokenizer]) -> None:
+    network, tokenizer = model
+    verses = [Verse("John", 11, 34, "Come and see.", ""), Verse("John", 11, 35, "Jesus wept.", "")]
+    found = likely_passages.read_as_printed(network, tokenizer, verses)
+    tokens = [0, *tokenizer.encode("John 11 (KJV)\n34 Come and see.\n35 Jesus wept.").ids]
+    with torch.no_grad():
+        losses = token_losses(network, torch.tensor([tokens]))[0].numpy()
+    assert len(found.loss) == 1
+    np.testing.assert_allclose(found.loss[0], losses[-4:], atol=2e-4)
 
 
 @needs_both
@@ -95,6 +143,10 @@ def test_measures_by_hand() -> None:
     two = Reading([np.array([1.0, 0.95])], [np.array([0, 1])])
     found = measured([one, two])
     assert float(found["loss"]) == pytest.approx(0.8)
+    assert np.isnan(found["differing_loss"])
+    apart = measured([one, two], [np.array([False, True]), np.array([False]), np.array([True, False])])
+    assert float(apart["differing_loss"]) == pytest.approx(1.5)
+    assert int(apart["differing_tokens"]) == 2
     assert float(found["hit"]) == pytest.approx(2 / 5)
     assert float(found["first_choice"]) == pytest.approx(3 / 5)
     assert float(found["reproduced"]) == pytest.approx(1 / 3)
@@ -118,10 +170,10 @@ def test_the_record_hangs_together(smoke: xr.Dataset) -> None:
     assert "".join(kept.example_token.values) == " Jesus wept."
     kept = kept.isel(place=slice(0, 4))
     assert "".join(smoke.example_token.sel(example="Moby-Dick").values) == f" {likely_passages.QUOTATIONS['Moby-Dick']}"
-    assert float(kept.example_probability.sum("choice").max()) <= 1 + 1e-6
-    rank, loss = kept.example_rank.values, kept.example_loss.values
-    first = kept.example_probability.isel(choice=0).values
-    np.testing.assert_allclose(np.exp(-loss[rank == 0]), first[rank == 0], rtol=1e-4)
+    assert float(kept.example_best_probability.sum("choice").max()) <= 1 + 1e-6
+    rank, probability = kept.example_rank.values, kept.example_probability.values
+    first = kept.example_best_probability.isel(choice=0).values
+    np.testing.assert_allclose(probability[rank == 0], first[rank == 0], rtol=1e-4)
     token = np.broadcast_to(kept.example_token.values, rank.shape)
     assert (kept.example_best.isel(choice=0).values[rank == 0] == token[rank == 0]).all()
 
@@ -137,7 +189,8 @@ def test_what_the_page_shows_is_in_the_record(smoke: xr.Dataset) -> None:
     data = explore.verses(smoke)["data"]
     text = data["texts"][0]
     assert text["tokens"] == [" Jesus", " we", "pt", "."]
-    np.testing.assert_allclose(text["readings"][0]["loss"], smoke.example_loss.values[0, 0, :4], rtol=1e-2, atol=1e-4)
+    given = smoke.example_probability.values[0, 0, :4]
+    np.testing.assert_allclose(np.exp(-np.array(text["readings"][0]["loss"])), given, rtol=1e-2)
     question = explore.question(smoke)["data"]
     assert sum(option.get("correct", False) for option in question["options"]) == 1
 
@@ -150,7 +203,11 @@ def test_what_the_page_shows_is_in_the_record(smoke: xr.Dataset) -> None:
         ({"context": 0}, "context=0"),
         ({"context": 3}, "context=3"),
         ({"verses": 7}, "verses=7"),
-        ({"passages": 5}, "passages=5: must be from 1 to 4"),
+        ({"passages": 16}, "passages=16: must be from 1 to 15"),
+        ({"passages": 0}, "passages=0"),
+        ({"books": ("John", "John")}, "named once each"),
+        ({"num_seeds": 77}, "num_seeds=77: must be at most 76"),
+        ({"first_seed": -1}, "first_seed=-1"),
         ({"examples": ()}, r"examples=\(\)"),
         ({"num_seeds": 0}, "num_seeds=0"),
     ],
@@ -168,12 +225,12 @@ def test_a_verse_that_is_none_is_refused(model: tuple[LanguageModel, Tokenizer])
 
 def planted(**changes: list[float]) -> xr.Dataset:
     """A record of three seeds in which every claim holds, but for what is changed."""
-    loss = {"famous": 2.5, "ordinary": 3.0, "famous, reworded": 2.6, "famous, again": 0.2, "ordinary, again": 0.2}
     values = {
-        "loss": [list(loss.values())] * 3,
-        "hit_share": [[0.1, 0.1, 0.1, 0.6, 0.6]] * 3,
-        "reproduced_share": [[0.0, 0.0, 0.0, 0.5, 0.5]] * 3,
-        "tokens": [[90.0, 80.0, 95.0, 90.0, 80.0]] * 3,
+        "loss": [[2.5, 3.0, 2.6, 0.2, 0.2, 0.9, 2.2]] * 3,
+        "differing_loss": [[3.0, np.nan, 3.4, 0.3, np.nan, 4.0, np.nan]] * 3,
+        "hit_share": [[0.1, 0.1, 0.1, 0.6, 0.6, 0.4, 0.1]] * 3,
+        "reproduced_share": [[0.0, 0.0, 0.0, 0.5, 0.5, 0.1, 0.0]] * 3,
+        "tokens": [[90.0, 80.0, 95.0, 90.0, 80.0, 95.0, 90.0]] * 3,
     } | {name: [row] * 3 for name, row in changes.items()}
     return xr.Dataset(
         {name: (("seed", "text"), np.array(rows)) for name, rows in values.items()},
@@ -197,11 +254,11 @@ def test_every_claim_holds_on_the_planted_record_and_fails_in_its_control() -> N
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("far_above_zero", {"loss": [1.0, 3.0, 1.1, 0.2, 0.2]}),
-        ("few_tokens_hit", {"hit_share": [0.3, 0.1, 0.1, 0.6, 0.6]}),
-        ("no_verse_reproduced", {"reproduced_share": [0.2, 0.0, 0.0, 0.5, 0.5]}),
-        ("famous_nearer", {"loss": [2.5, 2.5, 2.6, 0.2, 0.2]}),
-        ("wording_unknown", {"loss": [2.5, 3.0, 3.5, 0.2, 0.2]}),
+        ("far_above_zero", {"loss": [1.0, 3.0, 1.1, 0.2, 0.2, 0.9, 2.2]}),
+        ("few_tokens_hit", {"hit_share": [0.3, 0.1, 0.1, 0.6, 0.6, 0.4, 0.1]}),
+        ("no_verse_reproduced", {"reproduced_share": [0.2, 0.0, 0.0, 0.5, 0.5, 0.1, 0.0]}),
+        ("famous_nearer", {"loss": [2.5, 2.5, 2.6, 0.2, 0.2, 0.9, 2.2]}),
+        ("wording_unknown", {"differing_loss": [3.0, np.nan, 4.6, 0.3, np.nan, 4.0, np.nan]}),
     ],
 )
 def test_a_claim_fails_where_it_should(name: str, change: dict[str, list[float]]) -> None:
@@ -210,5 +267,5 @@ def test_a_claim_fails_where_it_should(name: str, change: dict[str, list[float]]
 
 def test_a_control_that_scores_other_tokens_is_no_control() -> None:
     each = claim("far_above_zero")
-    other = planted(tokens=[90.0, 80.0, 95.0, 89.0, 80.0])
+    other = planted(tokens=[90.0, 80.0, 95.0, 89.0, 80.0, 95.0, 90.0])
     assert not each.control.manipulation(each.control.change(other)).holds

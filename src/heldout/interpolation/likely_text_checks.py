@@ -8,6 +8,8 @@ import xarray as xr
 from heldout.claims import Claim, Control, Evidence, across_seeds
 
 HIT = 0.05  # nats: the model gave the token more than 95 % of its probability
+LITTLE = 1.5  # nats a token that a known wording would be worth more than
+NEARER = 0.1  # nats a token that a famous verse must be cheaper by
 
 
 def _exchanged(*texts: str) -> Callable[[xr.Dataset], xr.Dataset]:
@@ -41,14 +43,19 @@ def _nearer(result: xr.Dataset) -> xr.DataArray:
 
 
 def _worth(result: xr.Dataset) -> xr.DataArray:
-    """How much more a token costs in the other translation than in the King James wording."""
-    gap: xr.DataArray = result.loss.sel(text="famous, reworded") - result.loss.sel(text="famous")
+    """How much more a token costs in the other translation, of those that do not stand in both."""
+    gap: xr.DataArray = result.differing_loss.sel(text="famous, reworded") - result.differing_loss.sel(text="famous")
     return gap
 
 
 _READ_BEFORE = Control(
     says="the same verses, read a second time right after the first",
     change=_exchanged("famous"),
+    manipulation=_same_tokens_now_known("famous"),
+)
+_KNOWN_WORDING = Control(
+    says="the King James verses, and after them either these once more or the other translation",
+    change=_exchanged("famous", "famous, reworded"),
     manipulation=_same_tokens_now_known("famous"),
 )
 _BOTH_READ_BEFORE = Control(
@@ -89,15 +96,19 @@ CLAIMS = (
         says="Famous verses are nearer to being hit: at least 0.1 nats a token below other chapters of the same books.",
         rows=("S0.4",),
         source="this book",
-        check=lambda result: across_seeds(_nearer(result), above=0.1),
+        check=lambda result: across_seeds(_nearer(result), above=NEARER),
+        expected="in part",
         control=_BOTH_READ_BEFORE,
     ),
     Claim(
         id="likely_texts.wording_unknown",
-        says="The King James wording itself is hardly known: it saves less than 0.3 nats a token against another translation.",
+        says=(
+            "Where the two translations differ, the King James choice saves little: less than 1.5 nats a token against the other."
+        ),
         rows=("S0.4",),
         source="this book",
-        check=lambda result: across_seeds(_worth(result), below=0.3),
-        control=_READ_BEFORE,
+        check=lambda result: across_seeds(_worth(result), below=LITTLE),
+        expected_at_paper="in part",
+        control=_KNOWN_WORDING,
     ),
 )

@@ -12,36 +12,36 @@ from heldout.prose import fill
 READINGS = {"first": "first reading", "second": "second reading, right after the first"}
 
 
+GUESSES = {  # shares of the tokens, each with what would speak for it
+    0.1: "With some fifty thousand tokens to choose from, a guess is rarely right.",
+    0.3: "Some words follow from grammar; most do not.",
+    0.5: "Grammar and habit settle much.",
+    0.7: "Only the important words are open.",
+    0.95: "It has met these verses so often that it has them by heart.",
+}
+
+
 def question(result: xr.Dataset) -> dict[str, Any]:
-    """The reader says how much of a famous verse the model has by heart before it is shown."""
+    """The reader says how much of a famous verse the model gets right before it is shown."""
     n = numbers(result)
     measured = fill(
-        "Of the tokens of [[verses]] famous verses [[famous_first:.0%]] were its first choice and [[famous_hit:.0%]] were "
-        "hit. The number of verses that were its first choice throughout is [[famous_recited]].",
+        "In the median sample its first choice was right for [[famous_first:.0%]] of the tokens, and [[famous_hit:.1%]] hit. "
+        "Of the [[verses]] famous verses it had [[famous_recited]] right throughout.",
         n,
     )
+    nearest = min(GUESSES, key=lambda guess: abs(guess - float(n["famous_first"])))
     return {
-        "title": "How much of a famous verse is hit?",
-        "alt": "A question with three answers about verses that the model has very likely been trained on.",
+        "title": "How much of a famous verse is right?",
+        "alt": f"A question with {len(GUESSES)} shares to choose from, about verses that the model was very likely trained on.",
         "data": {
             "question": (
                 "The model reads a well-known verse of the King James Bible after the verse before it, and we ask it for "
-                "each next word. How often is its first choice right?"
+                "each next word. For how many of the tokens is its first choice right?"
             ),
             "options": [
-                {
-                    "label": "Nearly always: it has met these verses so often that it has them by heart.",
-                    "feedback": f"That would be hitting the points. {measured}",
-                },
-                {
-                    "label": "For part of the words, and hardly ever for a whole verse.",
-                    "correct": True,
-                    "feedback": measured,
-                },
-                {
-                    "label": "Almost never: with some fifty thousand tokens to choose from, guessing is hopeless.",
-                    "feedback": f"Language is far from uniform, and the model knows it well. {measured}",
-                },
+                {"label": f"About {guess:.0%}. {why}", "feedback": measured}
+                | ({"correct": True} if guess == nearest else {})
+                for guess, why in GUESSES.items()
             ],
         },
     }
@@ -50,7 +50,7 @@ def question(result: xr.Dataset) -> dict[str, Any]:
 def verses(result: xr.Dataset) -> dict[str, Any]:
     """Verses and quotations token by token, for the first and the second reading."""
     texts = [_text(result.sel(example=name), str(name)) for name in result.example.values]
-    means = result.example_loss.mean("place")
+    means = _loss(result).mean("place")
     low, high = float(means.sel(reading="first").min()), float(means.sel(reading="first").max())
     return {
         "title": "A text, token by token",
@@ -72,14 +72,20 @@ def _text(part: xr.Dataset, name: str) -> dict[str, Any]:
         "readings": [
             {
                 "name": label,
-                "loss": _rounded(kept.example_loss.sel(reading=reading).values),
+                "loss": _rounded(_loss(kept).sel(reading=reading).values),
                 "rank": kept.example_rank.sel(reading=reading).values.astype(int).tolist(),
                 "best": kept.example_best.sel(reading=reading).values.tolist(),
-                "probability": _rounded(kept.example_probability.sel(reading=reading).values),
+                "probability": _rounded(kept.example_best_probability.sel(reading=reading).values),
             }
             for reading, label in READINGS.items()
         ],
     }
+
+
+def _loss(part: xr.Dataset) -> xr.DataArray:
+    """The tokens' losses in nats; the record keeps probabilities, whose rounding does not grow as they near 1."""
+    loss: xr.DataArray = -np.log(part.example_probability)
+    return loss
 
 
 def _rounded(values: np.ndarray) -> list[Any]:
