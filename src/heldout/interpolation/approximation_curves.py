@@ -49,7 +49,9 @@ class Config:
     def __post_init__(self) -> None:
         require(3 <= self.levels <= 8, "levels", self.levels, "3 to 8")
         rising = self.depths == tuple(sorted(set(self.depths))) and len(self.depths) > 1
-        require(rising and {1, 3} <= set(self.depths), "depths", self.depths, "increasing, with 1 and 3, which are compared")
+        require(
+            rising and {1, 3} <= set(self.depths), "depths", self.depths, "increasing, with 1 and 3, which are compared"
+        )
         require(self.width >= 2, "width", self.width, "at least 2")
         require(self.inputs in INPUTS, "inputs", self.inputs, f"one of {', '.join(INPUTS)}")
         require(1 <= self.batch_size <= self.num_train, "batch_size", self.batch_size, f"1 to {self.num_train}")
