@@ -11,7 +11,7 @@ targets; members of different streams have their own inputs and their own order.
 import itertools
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,10 @@ from heldout.fingerprints import fingerprint
 from heldout.losses import stable_cross_entropy
 from heldout.members import check
 from heldout.memory import chunks
-from heldout.optimizers import Optimizer
+from heldout.optimizers import Optimizer, Rates
 from heldout.stepping import Chunk, Job, Loss, Probe, Snapshot
+
+Rate = float | Sequence[float]
 
 __all__ = ["History", "Optimizer", "Snapshot", "TrainingData", "log_spaced_steps", "train"]
 
@@ -103,9 +105,9 @@ def train(
     data: TrainingData,
     *,
     steps: int,
-    learning_rate: float | Sequence[float],
+    learning_rate: Rate | Mapping[str, Rate],
     optimizer: Optimizer | None = None,
-    weight_decay: float | Sequence[float] = 0.0,
+    weight_decay: Rate | Mapping[str, Rate] = 0.0,
     batch_size: int | None = None,
     seed: int = 0,
     loss: Loss = stable_cross_entropy,
@@ -123,28 +125,28 @@ def train(
         members: ordinary modules of one dtype; what they may not hold is told by :func:`heldout.members.check`.
         data: inputs and targets.
         steps: updates.
-        learning_rate: one number, or one a member.
+        learning_rate: one number, or one a member; or for parts of a member, by the names of its parameters, one of these
+            each. A name stands for the parameter and for all below it ("decoder" for "decoder.weight"), "" for the rest.
         optimizer: the update rule; Adam by default.
-        weight_decay: one number, or one a member.
+        weight_decay: likewise.
         batch_size: samples a step; None takes all. An epoch is a permutation cut into whole batches, the rest left out.
         seed: decides the permutations, with the stream's key and the epoch.
         loss: of some members, in any order: outputs (members, samples, ...) and targets to one loss a sample or target entry.
-        probe: called before the step of each number in ``probe_steps`` and after the last; returns tensors (members, ...).
-        probe_steps: increasing whole numbers from 0 to ``steps``.
+        probe: called before each of the increasing ``probe_steps`` and after the last step; returns tensors (members, ...).
         device: "auto", "cpu", "cuda" or a torch device.
-        memory_budget_bytes: members are split into chunks so that an estimate of a chunk's memory stays below it.
-        checkpoint: file to resume from when it exists, and to write every ``checkpoint_every`` steps and at each chunk's end.
-        progress: called with (updates done, updates in all), over all chunks.
+        memory_budget_bytes: members are split into chunks that stay below it.
+        checkpoint: file to resume from when it exists, and to write every ``checkpoint_every`` steps and at a chunk's end.
+        progress: called with (updates done, updates in all).
 
     Raises:
         ValueError: an argument is out of range, a member cannot be trained as alone, or the checkpoint is another run's.
     """
     _check(members, data, steps, batch_size, probe_steps, checkpoint_every, loss)
+    keys = list(data.keys) if data.keys is not None else list(range(len(data.inputs)))
     job = Job(
-        modules=members, inputs=data.inputs, targets=data.targets, streams=list(data.streams),
-        keys=list(data.keys) if data.keys is not None else list(range(len(data.inputs))),
-        learning_rate=_per_member(learning_rate, members, "learning_rate"),
-        weight_decay=_per_member(weight_decay, members, "weight_decay"),
+        modules=members, inputs=data.inputs, targets=data.targets, streams=list(data.streams), keys=keys,
+        learning_rate=_rates(learning_rate, members, "learning_rate"),
+        weight_decay=_rates(weight_decay, members, "weight_decay"),
         rule=optimizer or Optimizer(), steps=steps, batch=batch_size or data.inputs.shape[1], seed=seed, loss=loss,
         probe=probe, probe_steps=frozenset(probe_steps), device=devices.resolve_device(device),
     )  # fmt: skip
@@ -193,6 +195,23 @@ def _fingerprint(job: Job, plan: list[list[int]]) -> str:
         job.rule, job.learning_rate, job.weight_decay, job.steps, job.batch, job.seed, sorted(job.probe_steps), plan,
         job.streams, job.keys, job.loss, job.probe, job.inputs, job.targets, *job.modules,
     )  # fmt: skip
+
+
+def _rates(value: Rate | Mapping[str, Rate], members: Sequence[nn.Module], field: str) -> Rates:
+    """The numbers by name, every parameter of every member covered and every name in use.
+
+    Raises:
+        ValueError: a parameter has no number, a name fits none, or the numbers are not as they must be.
+    """
+    if not isinstance(value, Mapping):
+        return Rates(values={"": tuple(_per_member(value, members, field))})
+    names = {name for member in members for name, _ in member.named_parameters()}
+    for key in value:
+        fits = key == "" or any(name == key or name.startswith(f"{key}.") for name in names)
+        require(fits, field, key, f"a name of parameters: {', '.join(sorted(names))}")
+    left = sorted(n for n in names if not any(k in ("", n) or n.startswith(f"{k}.") for k in value))
+    require(not left, field, list(value), f"with a number for {', '.join(left)}")
+    return Rates(values={key: tuple(_per_member(each, members, f"{field}[{key!r}]")) for key, each in value.items()})
 
 
 def _per_member(value: float | Sequence[float], members: Sequence[nn.Module], field: str) -> list[float]:

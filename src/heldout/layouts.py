@@ -47,11 +47,18 @@ class Layout(ABC):
                 view.copy_(initial[name].detach())
 
     def owner(self) -> Tensor:
-        """The position in ``members`` of the member that each parameter belongs to, (parameters,)."""
+        """The position in ``members`` of the member that each number belongs to, (parameters,)."""
+        return torch.tensor([i for i, _ in self.parts()], device=self.parameters.device)[self.part()]
+
+    def parts(self) -> list[tuple[int, str]]:
+        """Every tensor of every member: the member's position, and the name of the parameter."""
+        return [(i, name) for i in range(len(self.members)) for name in self._views(self.parameters, i)]
+
+    def part(self) -> Tensor:
+        """The position in :meth:`parts` of the tensor that each number belongs to, (parameters,)."""
         result = torch.zeros_like(self.parameters, dtype=torch.long)
-        for position in range(len(self.members)):
-            for view in self._views(result, position).values():
-                view.fill_(position)
+        for number, (i, name) in enumerate(self.parts()):
+            self._views(result, i)[name].fill_(number)
         return result
 
     @abstractmethod
@@ -241,9 +248,8 @@ def arrange(
 ) -> list[Layout]:
     """The layouts for the given members; ``streams`` holds, for every module, the stream it reads.
 
-    MLPs with one hidden ReLU layer are laid in rows of one stream and distinct widths; rows of the same widths, inputs and
-    outputs form one layout, which for a lone MLP is still the fastest. Other modules are stacked by shape, a lone one is
-    called plainly.
+    MLPs with one hidden ReLU layer are laid in rows of one stream and distinct widths; rows of the same sizes form one
+    layout, which for a lone MLP is still the fastest. Other modules are stacked by shape, a lone one is called plainly.
     """
     if len(members) == 1 and not is_wide_hidden(modules[members[0]]):
         return [Single(members[0], streams, modules, device)]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from heldout import devices
 from heldout.layouts import Layout, arrange
-from heldout.optimizers import FlatOptimizer, Optimizer
+from heldout.optimizers import FlatOptimizer, Optimizer, Rates
 
 _SMALLEST_SLICE = 256
 _WARM_UP_STEPS = 3
@@ -63,8 +63,8 @@ class Job:
     streams: Sequence[int]
     keys: Sequence[int]
     rule: Optimizer
-    learning_rate: Sequence[float]
-    weight_decay: Sequence[float]
+    learning_rate: Rates
+    weight_decay: Rates
     steps: int
     batch: int
     seed: int
@@ -100,9 +100,11 @@ class Chunk:
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def _optimizer(self, layout: Layout) -> FlatOptimizer:
-        rates = [self.job.learning_rate[member] for member in layout.members]
-        decays = [self.job.weight_decay[member] for member in layout.members]
-        return FlatOptimizer(self.job.rule, layout.parameters, layout.gradient, layout.owner, rates, decays)
+        parts = [(layout.members[position], name) for position, name in layout.parts()]
+        rates = [self.job.learning_rate.of(member, name) for member, name in parts]
+        decays = [self.job.weight_decay.of(member, name) for member, name in parts]
+        vectors = (layout.parameters, layout.gradient)
+        return FlatOptimizer(self.job.rule, *vectors, layout.part, layout.owner, rates, decays)
 
     def run(self) -> Iterator[int]:
         """Make the updates that are left, and yield the number made after each; the probe has seen its step by then."""

@@ -1,0 +1,1 @@
+"""Data of the explorables of the chapter on grokking, one module a page."""
