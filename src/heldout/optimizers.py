@@ -149,8 +149,9 @@ class FlatOptimizer:
     def _add_slow_gradient(self) -> None:
         slow = self.slots[-1]
         # The first average is the first gradient itself, as in the paper's code.
-        kept = torch.where(self.steps == 1, 0.0, self.rule.slow_decay).to(slow)
-        slow.mul_(kept).add_(self.gradient * (1 - kept))
+        # 1 - decay is formed in float64: in float32 it would lose two digits.
+        fresh = (1 - self.rule.slow_decay * (self.steps > 1).double()).to(slow)
+        slow.lerp_(self.gradient, fresh)
         self.gradient.add_(slow, alpha=self.rule.slow_gradient)
 
     def _take_orthogonal(self) -> None:
