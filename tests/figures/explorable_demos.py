@@ -1,5 +1,6 @@
 """Small made-up data for every explorable, for tests only."""
 
+import base64
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,10 @@ def interpolants() -> dict[str, Any]:
     }
 
 
+def clock() -> dict[str, Any]:
+    return {"modulus": 59, "frequencies": [4, 5, 22], "initial": {"a": 12, "b": 40}}
+
+
 def tokens() -> dict[str, Any]:
     def reading(name: str, loss: list[float], rank: list[int]) -> dict[str, Any]:
         best = [[" the", "\n"] for _ in loss]
@@ -145,4 +150,20 @@ def tokens() -> dict[str, Any]:
     }
 
 
-DEMOS = {f.__name__: f for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, tokens)}
+def trainer() -> dict[str, Any]:
+    modulus, hidden, random = 11, 24, np.random.default_rng(0)
+    weights = random.standard_normal(3 * modulus * hidden).astype("<f4") / np.sqrt(hidden).astype("<f4")
+    order = random.permutation(modulus**2).astype("<u2")
+    return {
+        "modulus": modulus,
+        "hidden": hidden,
+        "weights": base64.b64encode(weights.tobytes()).decode(),
+        "order": base64.b64encode(order.tobytes()).decode(),
+        "learning_rate": 0.01,
+        "decay": {"values": [0, 0.3, 1.0], "initial": 1.0},
+        "fraction": {"values": [0.4, 0.6, 0.8], "initial": 0.6},
+        "steps": 300,
+    }
+
+
+DEMOS = {f.__name__: f for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, clock, tokens)}

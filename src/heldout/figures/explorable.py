@@ -54,6 +54,13 @@ every text has the same readings; a loss below ``hit`` is underlined.
 cubic and linear spline, and the minimum-norm fit in the first count + extra functions P_k / (k + 1); ``pole`` is the b of
 the target 1 / (1 + (x / b)^2). Curves may leave ``y.range``, points may not.
 
+**clock** ``{modulus, frequencies: [whole numbers], initial?: {a, b}}``: two hands that turn by 2 pi k a / P and 2 pi k b / P, and
+the logits sum over k of cos(2 pi k (a + b - c) / P) of every answer c, computed in the browser.
+
+**trainer** ``{modulus, hidden, weights, order, learning_rate, decay: {values, initial}, fraction: {values, initial}, steps}``: a
+network of squares that learns sums in a worker of the browser. ``weights`` is the base64 text of float32 left, right, unembed,
+each (modulus, hidden); ``order`` that of uint16 a * modulus + b, of which the first share is trained on.
+
 Example::
 
     Explorable("frames", title="Test error against features", alt="A peak where p equals n.", data={

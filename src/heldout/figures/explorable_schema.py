@@ -1,5 +1,6 @@
 """Encoding and checking of the data an explorable draws; the schemas are documented in :mod:`heldout.figures.explorable`."""
 
+import base64
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -238,6 +239,18 @@ def _check_interpolants(data: Data) -> None:
         raise ValueError(f"pole is {data['pole']!r}; it must be above 0")
 
 
+def _check_clock(data: Data) -> None:
+    modulus = _need("data", data, "modulus", "frequencies")["modulus"]
+    if not isinstance(modulus, int) or modulus < 3 or modulus % 2 == 0:
+        raise ValueError(f"modulus is {modulus!r}; it must be an odd number of at least 3")
+    keys, most = _items("frequencies", data["frequencies"]), (modulus - 1) // 2
+    if len(set(keys)) != len(keys) or not set(keys) <= set(range(1, most + 1)):
+        raise ValueError(f"frequencies is {keys!r}; they must be different whole numbers from 1 to {most}")
+    start = data.get("initial", {})
+    if not set(start) <= {"a", "b"} or any(not 0 <= value < modulus for value in start.values()):
+        raise ValueError(f"initial is {start!r}; allowed: a and b from 0 to {modulus - 1}")
+
+
 def _check_tokens(data: Data) -> None:
     _need("data", data, "texts", "hit")
     if not isinstance(data["hit"], int | float) or data["hit"] <= 0:
@@ -261,6 +274,14 @@ def _check_tokens(data: Data) -> None:
         names = found
 
 
+def _check_trainer(data: Data) -> None:
+    _need("data", data, "modulus", "hidden", "weights", "order", "learning_rate", "decay", "fraction", "steps")
+    for name, entries in (("weights", 12 * data["modulus"] * data["hidden"]), ("order", 2 * data["modulus"] ** 2)):
+        if len(base64.b64decode(data[name])) != entries:
+            raise ValueError(f"{name} holds {len(base64.b64decode(data[name]))} bytes; it must hold {entries}")
+    _controls({"controls": [{"name": name, "label": "", **data[name]} for name in ("decay", "fraction")]})
+
+
 CHECKS: dict[str, Callable[[Data], None]] = {
     "frames": _check_frames,
     "predict": _check_predict,
@@ -269,7 +290,9 @@ CHECKS: dict[str, Callable[[Data], None]] = {
     "scrub": _check_scrub,
     "gaussian_risk": _check_gaussian_risk,
     "interpolants": _check_interpolants,
+    "clock": _check_clock,
     "tokens": _check_tokens,
+    "trainer": _check_trainer,
 }
 
 
