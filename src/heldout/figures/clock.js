@@ -29,10 +29,10 @@ function arc(from, to, radius, tone) {
 
 function hand(turn, length, tone, name, width) {
   const [x, y] = point(turn, length);
-  const [tx, ty] = point(turn, RADIUS + 18);
+  const [tx, ty] = point(turn, name.length === 1 ? length + 10 : RADIUS + 18);
   return [
     h("line", { x1: MIDDLE, y1: MIDDLE, x2: x.toFixed(2), y2: y.toFixed(2), stroke: tone, "stroke-width": width, "stroke-linecap": "round" }),
-    name ? h("text", { x: tx.toFixed(2), y: (ty + 5).toFixed(2), "text-anchor": "middle", "font-size": 15, "font-weight": 650, class: "hx-name", style: `--tone:${tone}` }, name) : null,
+    h("text", { x: tx.toFixed(2), y: (ty + 5).toFixed(2), "text-anchor": "middle", "font-size": 15, "font-weight": 650, class: "hx-name", style: `--tone:${tone}` }, name),
   ];
 }
 
@@ -45,7 +45,7 @@ function face(svg, { k, a, b, modulus }) {
   svg.replaceChildren(
     h("circle", { cx: MIDDLE, cy: MIDDLE, r: RADIUS, fill: "none", class: "hx-axis" }), ...ticks,
     arc(0, first, 38, color(0)), arc(first, first + second, 48, color(1)),
-    ...[...hand(first, 72, color(0), null, 3), ...hand(second, 72, color(1), null, 3), ...hand(first + second, 90, color(2), "a + b", 5)].filter(Boolean),
+    ...[...hand(first, 72, color(0), "a", 3), ...hand(second, 72, color(1), "b", 3), ...hand(first + second, 90, color(2), "a + b", 5)],
     h("circle", { cx: MIDDLE, cy: MIDDLE, r: 4, fill: "var(--hx-ink)" }),
   );
 }
