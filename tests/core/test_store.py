@@ -92,7 +92,7 @@ def test_four_processes_compute_once(cache: Path) -> None:
         subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    printed = [worker.communicate(timeout=120)[0] for worker in workers]
+    printed = [worker.communicate(timeout=600)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0] * 4
     assert "".join(printed).count("ran") == 1
     assert len(kept(cache)) == 1
