@@ -1,6 +1,7 @@
 """The stable cross-entropy against PyTorch's, against float64, and where the usual formula rounds to zero."""
 
 import math
+from decimal import Decimal, localcontext
 
 import pytest
 import torch
@@ -40,6 +41,24 @@ def test_large_leads_keep_their_digits_in_float32(lead):
     assert loss.item() == pytest.approx(exact, rel=1e-5)
     assert logits.grad[0, 0].item() == pytest.approx(-2 * math.exp(-lead) / (1 + 2 * math.exp(-lead)), rel=1e-5)
     assert (logits.grad != 0).all()
+
+
+@pytest.mark.parametrize("lead", [*range(-200, 61, 10), 17, 36, 37])
+def test_float32_gradient_against_sixty_digits(lead):
+    others = torch.randn(30, generator=devices.generator("leads"))
+    logits = torch.cat([(others.max() + lead)[None], others]).requires_grad_()
+    loss = stable_cross_entropy(logits[None], torch.tensor([0])).sum()
+    loss.backward()
+    with localcontext() as context:
+        context.prec = 60
+        sizes = [Decimal(logit).exp() for logit in logits.detach().double().tolist()]
+        rest = sum(sizes[1:])
+        exact_loss = float((1 + rest / sizes[0]).ln())
+        exact = [-float(rest / sum(sizes)), *(float(size / sum(sizes)) for size in sizes[1:])]
+    assert loss.item() == pytest.approx(exact_loss, rel=1e-5)
+    assert logits.grad.tolist() == pytest.approx(exact, rel=1e-5, abs=1e-5 * max(map(abs, exact)))
+    assert logits.grad[0] < 0
+    assert torch.isfinite(logits.grad).all()
 
 
 def test_the_usual_formula_does_round_to_zero_there():

@@ -1,3 +1,8 @@
 """Grokking: a memorizing and a computing circuit behind one training loss. One line an experiment, in the order of the pages."""
 
-EXPERIMENTS: tuple[str, ...] = ()
+EXPERIMENTS: tuple[str, ...] = (
+    "fourier_structure",
+    "closed_form",
+    "softmax_collapse",
+    "without_decay",
+)
