@@ -1,6 +1,7 @@
 """Grokking: a memorizing and a computing circuit behind one training loss. One line an experiment, in the order of the pages."""
 
 EXPERIMENTS: tuple[str, ...] = (
+    "data_and_decay",
     "fourier_structure",
     "closed_form",
     "softmax_collapse",

@@ -177,7 +177,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_xscale("log", base=2)
     ax.set_xticks(result.width.values, [f"{width:,}" for width in result.width.values])
     ax.set(xlabel="hidden units (log scale)", ylabel="share of all pairs answered correctly", ylim=(-0.03, 1.03))
-    ax.legend(loc="center left", bbox_to_anchor=(0.0, 0.6))
+    ax.legend(loc="center right", bbox_to_anchor=(1.0, 0.45))
     return ax
 
 

@@ -14,6 +14,30 @@ def frequencies_holding(power: xr.DataArray, share: float = 0.9) -> xr.DataArray
     return xr.DataArray((held < share).sum(-1) + 1, dims=[dim for dim in power.dims if dim != "frequency"])
 
 
+def arm_numbers(arm: xr.Dataset, name: str) -> dict[str, float | int | str]:
+    """What the page may quote of one arm (no arm dimension): medians over seeds, and the least and the most."""
+    held, whole = frequencies_holding(arm.power.sel(when="after")), arm.accuracy.sel(cut="whole", pairs="held-out")
+    found: dict[str, float | int | str] = {
+        f"loss_{name}": float(arm.train_loss.median()),
+        f"generalized_{name}": int((whole >= 0.99).sum()),
+        f"holding_{name}": int(held.median()),
+        f"holding_most_{name}": int(held.max()),
+    }
+    for what in ("gini", "tuned", "aligned"):
+        for when in ("before", "after"):
+            found[f"{what}_{when}_{name}"] = float(arm[what].sel(when=when).median())
+    for cut in map(str, arm.cut.values):
+        for pairs in map(str, arm.pairs.values):
+            values = arm.accuracy.sel(cut=cut, pairs=pairs)
+            key = f"{cut}_{pairs}_{name}".replace(" ", "_").replace("-", "_")
+            found |= {
+                key: float(values.median()),
+                f"{key}_least": float(values.min()),
+                f"{key}_most": float(values.max()),
+            }
+    return found
+
+
 def without_decay(result: xr.Dataset) -> xr.Dataset:
     """The networks trained without weight decay in the places of those trained with it."""
     return result.sel(arm=[f"{name}, no decay" for name in NETWORKS]).assign_coords(arm=list(NETWORKS))
