@@ -4,6 +4,8 @@ EXPERIMENTS: tuple[str, ...] = (
     "data_and_decay",
     "fourier_structure",
     "closed_form",
+    "hidden_progress",
     "softmax_collapse",
+    "slingshots",
     "without_decay",
 )

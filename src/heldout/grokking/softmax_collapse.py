@@ -200,7 +200,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 numbers, describe = checks.numbers, checks.describe
 
-_DECAYED = replace(BOOK, weight_decay=3.0, steps=1000)
+_DECAYED = replace(BOOK, weight_decay=3.0)
 _PRIETO = "Prieto et al. 2025, arXiv 2501.04697"
 CLAIMS = (
     Claim(
