@@ -8,4 +8,5 @@ EXPERIMENTS: tuple[str, ...] = (
     "softmax_collapse",
     "slingshots",
     "without_decay",
+    "anomaly_detection",
 )

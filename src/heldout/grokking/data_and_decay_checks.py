@@ -4,9 +4,22 @@ import numpy as np
 import xarray as xr
 
 from heldout.claims import Evidence, across_seeds, bootstrap_interval
-from heldout.grokking.training import LEARNED, first_step
+from heldout.ensemble import History
+from heldout.grokking.training import LEARNED, curve_variables, first_step
 
 CHANCE = 0.2  # held-out accuracy below which nothing of the rule shows; guessing gives 1 / P
+
+
+def summary(history: History) -> dict[str, np.ndarray]:
+    """What is kept of a run over decay times, one number a seed."""
+    curves = xr.Dataset(curve_variables(history), {"step": history.steps})
+    last = curves.isel(step=-1)
+    return {
+        "memorized": first_step(curves.train_accuracy).values,
+        "generalized": first_step(curves.test_accuracy).values,
+        "end_train": last.train_accuracy.values,
+        "end_test": last.test_accuracy.values,
+    }
 
 
 def lowest_fraction(result: xr.Dataset, *, every: bool) -> float:

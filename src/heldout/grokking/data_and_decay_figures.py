@@ -30,19 +30,20 @@ def plot_decay(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Updates to memorize and to generalize against the time constant of decay, at each learning rate."""
     ax = style.axes(ax)
     times = result.time.values
+    ax.set_xscale("log")
     marks = ("o", "s", "D", "v")
     for number, rate in enumerate(result.learning_rate.values):
         for values, color, what in (
             (result.memorized, style.GREEN, "training"),
             (result.generalized, style.VERMILION, "held-out"),
         ):
-            at = times * (1 + 0.06 * number)  # side by side
+            at = times * (1 + 0.09 * number)  # side by side
             label = f"{what} pairs, learning rate {rate:g}"
             _every_seed(ax, at, values.sel(learning_rate=rate), result.budget.values, color=color, label=label,
                         marker=marks[number % 4], linestyle=("-", "--", ":", "-.")[number % 4])  # fmt: skip
     ax.plot(times, result.budget.values, color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-    ax.annotate("end of training", (times[0], float(result.budget[0])), xytext=(0, 8), textcoords="offset points",
-                color=style.MUTED, fontsize=9)  # fmt: skip
+    ax.annotate("end of training", (times[-1], float(result.budget[-1])), xytext=(0, 6), textcoords="offset points",
+                ha="right", color=style.MUTED, fontsize=9)  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel=r"time constant of decay $\tau$, updates (log scale)")
     ax.set_ylabel("updates (log scale)")
     ax.set_xticks(times, [f"{time:g}" for time in times])
@@ -67,7 +68,10 @@ def _every_seed(
     ends = np.broadcast_to(np.asarray(budget, dtype=float), x.shape)
     middle = np.median(np.where(np.isnan(values), np.inf, values), axis=0)
     ax.plot(x, np.where(np.isinf(middle), np.nan, middle), color=color, linestyle=linestyle, label=label)
-    for row in values:
-        ax.plot(x, row, marker, color=color, markersize=4, alpha=0.7, linestyle="none")
+    for number, row in enumerate(values):
+        # Seeds stand side by side, so that equal ones can be counted.
+        aside = 0.006 * (number - (len(values) - 1) / 2)
+        at = x * np.exp(2 * aside) if ax.get_xscale() == "log" else x + aside
+        ax.plot(at, row, marker, color=color, markersize=4, alpha=0.7, linestyle="none")
         missing = np.isnan(row)
-        ax.plot(x[missing], ends[missing], "^", color=color, markersize=7, markerfacecolor="none", linestyle="none")
+        ax.plot(at[missing], ends[missing], "^", color=color, markersize=6, markerfacecolor="none", linestyle="none")
