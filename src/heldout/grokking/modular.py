@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from heldout.devices import generator
@@ -109,6 +109,17 @@ def split(
         drawn = torch.rand(modulus**2, generator=generator("which labels", modulus, seed))
         targets = torch.where(drawn < random_share, random, targets)
     return Split(train_pairs=pairs[:count], train_targets=targets[:count], test_pairs=pairs[count:], test_targets=kept)
+
+
+def mirrored(split: Split) -> Bool[Tensor, " test"]:
+    """Which held-out pairs (a, b) have their mirror image (b, a) in the training set.
+
+    A network that knows a + b = b + a and nothing else can answer these, and only these.
+    """
+    modulus = int(torch.cat([split.train_pairs, split.test_pairs]).max()) + 1
+    trained = torch.zeros(modulus, modulus, dtype=torch.bool)
+    trained[split.train_pairs[:, 0], split.train_pairs[:, 1]] = True
+    return trained[split.test_pairs[:, 1], split.test_pairs[:, 0]]
 
 
 def training_data(splits: Sequence[Split]) -> TrainingData:

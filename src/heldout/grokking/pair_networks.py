@@ -102,7 +102,7 @@ class PairTransformer(nn.Module):
     def forward(self, pairs: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch modulus"]:
         """Logits of every number from 0 to P - 1."""
         stream, hidden = self.last_stream(pairs)
-        return (stream + hidden @ self.hidden_out.T) @ self.unembed.T
+        return (self.unembed @ (stream + hidden @ self.hidden_out.T).T).T
 
     def hidden(self, pairs: Int[Tensor, "batch 2"]) -> Float[Tensor, "batch hidden"]:
         """Activations of the hidden layer at the last position."""
