@@ -166,4 +166,7 @@ def trainer() -> dict[str, Any]:
     }
 
 
-DEMOS = {f.__name__: f for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, clock, tokens)}
+DEMOS = {
+    f.__name__: f
+    for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, clock, tokens, trainer)
+}

@@ -115,6 +115,9 @@ def test_encode_turns_arrays_to_lists_and_non_finite_numbers_to_null() -> None:
         ("interpolants", lambda d: d.update(nodes="random"), "nodes is 'random'; allowed: 'even', 'chebyshev'"),
         ("interpolants", lambda d: d.update(pole=0), "pole is 0; it must be above 0"),
         ("interpolants", lambda d: d["y"].pop("range"), "lacks 'range'"),
+        ("trainer", lambda d: d.update(modulus=13), "weights holds 3168 bytes; it must hold 3744"),
+        ("trainer", lambda d: d.pop("order"), "lacks 'order'"),
+        ("trainer", lambda d: d["decay"].update(initial=3), "starts at 3; allowed"),
     ],
 )
 def test_bad_data_are_rejected_with_what_is_allowed(module: str, change: Any, message: str) -> None:

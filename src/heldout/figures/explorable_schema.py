@@ -1,119 +1,27 @@
-"""Encoding and checking of the data an explorable draws; the schemas are documented in :mod:`heldout.figures.explorable`."""
+"""Checks of the data an explorable draws, one a module; the schemas are documented in :mod:`heldout.figures.explorable`."""
 
 import base64
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
+from heldout.figures.explorable_parts import Data, encode
+from heldout.figures.explorable_parts import axis as _axis
+from heldout.figures.explorable_parts import controls as _controls
+from heldout.figures.explorable_parts import items as _items
+from heldout.figures.explorable_parts import need as _need
+from heldout.figures.explorable_parts import nested as _nested
+from heldout.figures.explorable_parts import placeholders as _placeholders
+from heldout.figures.explorable_parts import points as _points
+from heldout.figures.explorable_parts import shape as _shape
 
-Data = dict[str, Any]
-SIGNIFICANT_DIGITS = 6
+__all__ = ["CHECKS", "Data", "checked", "encode"]
+
 SENTENCES = {
     "predict": ("score", "factor", "symbol", "where", "drawn", "measured"),
     "opening": ("losses", "symbol", "x", "shown", "spread"),
     "scrub": ("symbol", "capacity", "basis", "test_error", "train_error"),
 }
 STATISTICS = ("min", "max", "argmin", "argmax", "first", "last", "at")
-
-
-def encode(value: object) -> Any:
-    """Return ``value`` as plain JSON types: arrays become lists, floats keep 6 significant digits, NaN and inf become null.
-
-    Raises:
-        ValueError: for a value JSON cannot hold.
-    """
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}") if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): encode(part) for key, part in value.items()}
-    if hasattr(value, "__array__"):
-        return encode(np.asarray(value).tolist())
-    if isinstance(value, Iterable):
-        return [encode(part) for part in value]
-    raise ValueError(f"data holds {value!r}; allowed are numbers, strings, lists, arrays and mappings")
-
-
-def _need(where: str, part: object, *keys: str) -> Data:
-    if not isinstance(part, dict):
-        raise ValueError(f"{where} is {part!r}; it must be a mapping with the keys {', '.join(keys)}")
-    for key in keys:
-        if key not in part:
-            raise ValueError(f"{where} lacks {key!r}; it needs {', '.join(keys)}, got {', '.join(part) or 'nothing'}")
-    return part
-
-
-def _items(where: str, part: object) -> list[Any]:
-    if not isinstance(part, list) or not part:
-        raise ValueError(f"{where} is {part!r}; it must be a non-empty list")
-    return part
-
-
-def _nested(where: str, values: object, shape: Sequence[int]) -> None:
-    if not shape:
-        if isinstance(values, bool) or not (values is None or isinstance(values, int | float)):
-            raise ValueError(f"{where} holds {values!r}; allowed are numbers and null")
-        return
-    if not isinstance(values, list) or len(values) != shape[0]:
-        got = len(values) if isinstance(values, list) else repr(values)
-        raise ValueError(f"{where} has length {got}; it must have length {shape[0]} (shape {tuple(shape)})")
-    for part in values:
-        _nested(where, part, shape[1:])
-
-
-def _axis(where: str, part: object, *, values: bool = False, span: bool = False) -> Data:
-    axis = _need(where, part, "label", *(["values"] if values else []), *(["range"] if span else []))
-    log = axis.get("scale", "linear") == "log"
-    if axis.get("scale", "linear") not in ("linear", "log"):
-        raise ValueError(f"{where}.scale is {axis['scale']!r}; allowed: 'linear', 'log'")
-    for key in ("values", "range"):
-        if axis.get(key) is None:
-            continue
-        grid = _items(f"{where}.{key}", axis[key])
-        _nested(f"{where}.{key}", grid, (2 if key == "range" else len(grid),))
-        if any(v is None for v in grid) or any(b <= a for a, b in pairwise(grid)):
-            raise ValueError(f"{where}.{key} is {grid!r}; it must be finite and strictly increasing")
-        if log and grid[0] <= 0:
-            raise ValueError(f"{where}.{key} starts at {grid[0]!r}; on a log scale it must be positive")
-    return axis
-
-
-def _points(where: str, part: object) -> None:
-    points = _need(where, part, "x", "y")
-    _nested(f"{where}.x", points["x"], (len(_items(f"{where}.x", points["x"])),))
-    _nested(f"{where}.y", points["y"], (len(points["x"]),))
-
-
-def _controls(data: Data) -> dict[str, int]:
-    sizes: dict[str, int] = {}
-    if not isinstance(data["controls"], list):
-        raise ValueError(f"controls is {data['controls']!r}; it must be a list (empty for a chart without controls)")
-    for spec in data["controls"]:
-        control = _need("controls[]", spec, "name", "label", "values")
-        values = _items(f"control {control['name']!r} values", control["values"])
-        if control.get("initial", values[0]) not in values:
-            raise ValueError(f"control {control['name']!r} starts at {control['initial']!r}; allowed: {values!r}")
-        sizes[control["name"]] = len(values)
-    return sizes
-
-
-def _shape(where: str, part: Data, sizes: dict[str, int]) -> list[int]:
-    unknown = [name for name in part.get("by", []) if name not in sizes]
-    if unknown:
-        raise ValueError(f"{where}.by names {unknown!r}; allowed: {sorted(sizes)!r}")
-    return [sizes[name] for name in part.get("by", [])]
-
-
-def _placeholders(where: str, text: object, known: Iterable[str]) -> None:
-    if not isinstance(text, str):
-        raise ValueError(f"{where} is {text!r}; it must be a string")
-    for name in re.findall(r"\{(\w+)(?::[^}]+)?\}", text):
-        if name not in set(known):
-            raise ValueError(f"{where} uses {{{name}}}; allowed: {sorted(set(known))!r}")
 
 
 def _lookup(name: str, part: object, sizes: dict[str, int], series: list[str]) -> None:
