@@ -105,7 +105,7 @@ def describe(result: xr.Dataset) -> str:
     """The figure in words."""
     n = numbers(result)
     return (
-        f"Training loss over {n['steps']} updates, log scale. With float32 log-softmax it falls, then leaps up "
-        f"{n['float32_leaps_least']} to {n['float32_leaps_most']} times, the first time near step {n['float32_first']:.0f}. With "
-        "float64 and with the stable form it falls smoothly."
+        f"Training loss over {n['steps']} updates, log scale. With float32 log-softmax it falls, then leaps up, at least "
+        f"{n['float32_leaps_least']} times in every seed, the first time near step {n['float32_first']:.0f}. With float64 and "
+        "with the stable form it falls smoothly."
     )
