@@ -9,4 +9,5 @@ EXPERIMENTS: tuple[str, ...] = (
     "slingshots",
     "without_decay",
     "anomaly_detection",
+    "closing_panel",
 )
