@@ -120,7 +120,7 @@ def _advance(progress: Progress, before: int, arms: int, done: int, total: int) 
     progress(before * total + done, arms * total)
 
 
-LABELS = {"float32": "float32 log-softmax", "float64": "float64 log-softmax", "stable": "stable, in float32"}
+LABELS = {"float32": "float32 log-softmax", "stable": "stable, in float32", "float64": "float64 log-softmax"}
 COLORS = {"float32": style.VERMILION, "float64": style.ORANGE, "stable": style.BLUE}
 
 
@@ -131,11 +131,11 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         curves = result.train_loss.sel(arm=arm).values
         for number, curve in enumerate(curves):
             ax.plot(
-                result.step.values, curve, color=COLORS[arm], linewidth=0.9, label=None if number else LABELS[arm],
-                alpha=0.8,
+                result.step.values, curve, color=COLORS[arm], linewidth=1, label=None if number else LABELS[arm],
+                linestyle=(0, (4, 3)) if arm == "float64" else "-",
             )  # fmt: skip
     ax.set(yscale="log", xlabel="updates", ylabel="training loss, nats (log scale)")
-    ax.legend(loc="upper right")
+    ax.legend(loc="lower left")
     return ax
 
 

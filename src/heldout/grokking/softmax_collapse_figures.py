@@ -30,5 +30,5 @@ def plot_errors(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.axhline(ACCURATE, color=style.MUTED, linewidth=1, linestyle=(0, (4, 3)))
     ax.set(yscale="log", xlabel="lead of the right answer, nats", ylabel="relative error of the gradient (log scale)")
     ax.set_xlim(-5, float(result.margin.max()))
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left", bbox_to_anchor=(0.42, 0.9))
     return ax
