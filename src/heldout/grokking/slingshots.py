@@ -135,7 +135,8 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
                 linestyle=(0, (4, 3)) if arm == "float64" else "-",
             )  # fmt: skip
     ax.set(yscale="log", xlabel="updates", ylabel="training loss, nats (log scale)")
-    ax.legend(loc="lower left")
+    ax.set_ylim(top=1e4)  # room for the legend above the leaps
+    ax.legend(loc="upper right")
     return ax
 
 
