@@ -26,7 +26,7 @@ def plot_cuts(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     labels = ["whole", "only the\nstrongest", "without the\nstrongest", "without as\nmany others"]
     ax.set_xticks(range(len(labels)), labels)
     ax.set(xlabel="frequencies left in the weights", ylabel="accuracy on held-out pairs", ylim=(-0.04, 1.04))
-    ax.legend(loc="center left", bbox_to_anchor=(0.0, 0.62), fontsize=9)
+    ax.legend(loc="center", bbox_to_anchor=(0.62, 0.6), fontsize=9)
     return ax
 
 
