@@ -70,11 +70,12 @@ def fitted(arm: str) -> Check:
 
 def put(result: xr.Dataset, arm: str, instead_of: str) -> xr.Dataset:
     """A record in which one arm's curves stand in the place of another's."""
-    moved = {
-        name: xr.where(result.arm == instead_of, result[name].sel(arm=arm), result[name]).transpose(*result[name].dims)
-        for name in result.data_vars
-    }
-    return result.assign(moved)
+    return result.assign(
+        {
+            name: curve.where(result.arm != instead_of, curve.sel(arm=arm, drop=True))
+            for name, curve in result.data_vars.items()
+        }
+    )
 
 
 def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
@@ -92,7 +93,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         found |= {
             f"{arm}_leaps_least": int(count.min()),
             f"{arm}_leaps_most": int(count.max()),
-            f"{arm}_first": float(np.median([steps[0] for steps in firsts if steps] or [np.nan])),
+            f"{arm}_first": float(np.median([float(steps[0]) for steps in firsts if steps] or [np.nan])),
             f"{arm}_test": float(final(result, arm).median()),
             f"{arm}_test_most": float(final(result, arm).max()),
             f"{arm}_missed": 1 - float(result.train_accuracy.sel(arm=arm, step=slice(_FITTED_BY, None)).min()),

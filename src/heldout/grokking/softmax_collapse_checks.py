@@ -89,17 +89,16 @@ def all_fitted(result: xr.Dataset) -> Evidence:
 def put(result: xr.Dataset, arm: str, instead_of: str) -> xr.Dataset:
     """A record in which one arm's curves stand in the place of another's."""
     curves = [name for name in result.data_vars if "arm" in result[name].dims]
-    moved = {name: xr.where(result.arm == instead_of, result[name].sel(arm=arm), result[name]) for name in curves}
-    return result.assign({name: values.transpose(*result[name].dims) for name, values in moved.items()})
+    return result.assign(
+        {name: result[name].where(result.arm != instead_of, result[name].sel(arm=arm, drop=True)) for name in curves}
+    )
 
 
 def float64_as_stable(result: xr.Dataset) -> xr.Dataset:
     """The usual remedy in the place of the stable form, in single samples."""
     by = {"gradient_error": "arithmetic", "loss": "computation", "target_gradient": "computation"}
     moved = {
-        name: xr.where(result[dim] == "stable", result[name].sel({dim: "float64"}), result[name]).transpose(
-            *result[name].dims
-        )
+        name: result[name].where(result[dim] != "stable", result[name].sel({dim: "float64"}, drop=True))
         for name, dim in by.items()
     }
     return result.assign(moved)

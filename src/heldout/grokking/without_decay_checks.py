@@ -57,13 +57,12 @@ def orthogonal_fails(result: xr.Dataset) -> Evidence:
 
 def put(result: xr.Dataset, method: str, instead_of: str) -> xr.Dataset:
     """A record in which one method's curves stand in the place of another's."""
-    moved = {
-        name: xr.where(result.recipe == instead_of, result[name].sel(recipe=method), result[name]).transpose(
-            *result[name].dims
-        )
-        for name in result.data_vars
-    }
-    return result.assign(moved)
+    return result.assign(
+        {
+            name: curve.where(result.recipe != instead_of, curve.sel(recipe=method, drop=True))
+            for name, curve in result.data_vars.items()
+        }
+    )
 
 
 def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
