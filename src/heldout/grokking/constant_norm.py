@@ -200,11 +200,13 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "usual_learned_least": float(learned.min()),
         "usual_learned_most": float(learned.max()),
         "usual_start": float(result.usual_norm.isel(usual_step=0).median()),
-        "usual_norm_fit": float(checks.usual_norm_when(result, "train").median()),
-        "usual_norm_learned": float(checks.usual_norm_when(result, "test").median()),
+        "usual_norm_fit": float(checks.usual_when(result, "norm", "train").median()),
+        "usual_norm_learned": float(checks.usual_when(result, "norm", "test").median()),
         "usual_norm_most": float(result.usual_norm.max("usual_step").median()),
         "norm_ratio": float(checks.norm_ratio(result).median()),
         "norm_ratio_least": float(checks.norm_ratio(result).min()),
+        "usual_spread_fit": float(checks.usual_when(result, "spread", "train").median()),
+        "usual_spread_learned": float(checks.usual_when(result, "spread", "test").median()),
         "faster": float(checks.faster(result).median()),
         "faster_least": float(checks.faster(result).min()),
     }
@@ -215,6 +217,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
                 f"norm_{scale:g}": float(mine.norm.isel(step=-1).median()),
                 f"fit_{name}": float(checks.steps_to(mine.train_accuracy).median()),
                 f"learned_{name}": float(checks.steps_to(mine.test_accuracy).median()),
+                f"spread_{name}": float(mine.spread.isel(step=-1).median()),
                 f"end_{name}": float(mine.test_accuracy.isel(step=-1).median()),
                 f"most_{name}": float(mine.test_accuracy.isel(step=-1).max()),
             }

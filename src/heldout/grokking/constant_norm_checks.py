@@ -17,15 +17,16 @@ def usual_steps_to(result: xr.Dataset, which: str) -> xr.DataArray:
     return steps_to(result[f"usual_{which}_accuracy"].rename(usual_step="step"))
 
 
-def usual_norm_when(result: xr.Dataset, which: str) -> xr.DataArray:
-    """The usual run's norm at the first probe that finds its "train" or "test" pairs learned; NaN where none does."""
-    then: xr.DataArray = result.usual_norm.where(result.usual_step == usual_steps_to(result, which)).max("usual_step")
+def usual_when(result: xr.Dataset, name: str, which: str) -> xr.DataArray:
+    """A measure of the usual run at the first probe that finds its "train" or "test" pairs learned; NaN where none does."""
+    reached = result.usual_step == usual_steps_to(result, which)
+    then: xr.DataArray = result[f"usual_{name}"].where(reached).max("usual_step")
     return then
 
 
 def norm_ratio(result: xr.Dataset) -> xr.DataArray:
     """The usual run's norm when the held-out pairs are learned, over that when the training pairs were."""
-    return usual_norm_when(result, "test") / usual_norm_when(result, "train")
+    return usual_when(result, "norm", "test") / usual_when(result, "norm", "train")
 
 
 def faster(result: xr.Dataset) -> xr.DataArray:

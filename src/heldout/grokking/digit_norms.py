@@ -164,9 +164,11 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         found |= {
             f"memorized_{name}": float(checks.first_step(mine.train_accuracy, checks.FITTED).median()),
             f"read_{name}": float(checks.first_step(mine.test_accuracy, float(result.read)).median()),
-            f"then_{name}": float(checks.accuracy_when_fitted(mine).median()),
+            f"then_{name}": float(checks.when_fitted(mine, "test_accuracy").median()),
             f"end_{name}": float(mine.test_accuracy.isel(step=-1).median()),
             f"best_{name}": float(mine.test_accuracy.max()),
+            f"loss_start_{name}": float(mine.test_loss.isel(step=0).median()),
+            f"loss_then_{name}": float(checks.when_fitted(mine, "test_loss").median()),
             f"norm_start_{name}": float(mine.norm.isel(step=0).median()),
             f"norm_end_{name}": float(mine.norm.isel(step=-1).median()),
         }

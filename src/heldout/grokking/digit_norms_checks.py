@@ -36,9 +36,9 @@ def delay(cell: xr.Dataset) -> xr.DataArray:
     return ratio.where(fitted.notnull())
 
 
-def accuracy_when_fitted(cell: xr.Dataset) -> xr.DataArray:
-    """Held-out accuracy at the first probe that finds the training digits fitted; NaN where none does."""
-    then: xr.DataArray = cell.test_accuracy.where(cell.step == first_step(cell.train_accuracy, FITTED)).max("step")
+def when_fitted(cell: xr.Dataset, name: str) -> xr.DataArray:
+    """A measure at the first probe that finds the training digits fitted; NaN where none does."""
+    then: xr.DataArray = cell[name].where(cell.step == first_step(cell.train_accuracy, FITTED)).max("step")
     return then
 
 
@@ -53,7 +53,7 @@ def reads_later(result: xr.Dataset) -> Evidence:
     """Per seed, :func:`delay` from the largest weights; minus infinity where half was read when the training set was fitted."""
     cell = large(result)
     ratio = delay(cell).where(np.isfinite(delay(cell)), -np.inf)
-    return across_seeds(ratio.where(accuracy_when_fitted(cell) < 0.5, -np.inf), above=2.0)
+    return across_seeds(ratio.where(when_fitted(cell, "test_accuracy") < 0.5, -np.inf), above=2.0)
 
 
 def reads_in_time(result: xr.Dataset) -> Evidence:
