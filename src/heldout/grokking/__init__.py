@@ -5,6 +5,8 @@ EXPERIMENTS: tuple[str, ...] = (
     "fourier_structure",
     "closed_form",
     "hidden_progress",
+    "toy_phases",
+    "effective_theory",
     "softmax_collapse",
     "slingshots",
     "without_decay",

