@@ -5,15 +5,19 @@ import sys
 import torch
 
 from benchmarks.engine import engine, engine_widths
+from benchmarks.grokking_step import grokking_step
 from benchmarks.harness import product_rate, table
 from benchmarks.hull import hulls
+from benchmarks.phase_grid import phase_grid
 from benchmarks.random_features import random_features
 
 # A new benchmark is a function that yields rows, and one line here.
 BENCHMARKS = {
     "engine": engine,
     "engine_widths": engine_widths,
+    "grokking_step": grokking_step,
     "hull": hulls,
+    "phase_grid": phase_grid,
     "random_features": random_features,
 }
 
