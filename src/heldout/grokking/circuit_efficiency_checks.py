@@ -1,0 +1,143 @@
+"""What the claims about the efficiency of circuits measure on a record."""
+
+import numpy as np
+import xarray as xr
+
+from heldout.claims import Evidence, across_seeds
+from heldout.grokking.ungrokking_checks import crossing
+
+MEMORIZED, RULE = 0.1, 0.95  # held-out accuracy at most, at least
+
+
+def target(result: xr.Dataset) -> float:
+    """The middle one of the training losses at which costs are read."""
+    return float(result.target[result.sizes["target"] // 2])
+
+
+def last(result: xr.Dataset, penalty: int = 0) -> xr.Dataset:
+    """The accuracies after the last update, with one of the penalties."""
+    return result[["train_accuracy", "test_accuracy"]].isel(step=-1, penalty=penalty)
+
+
+def costs(result: xr.Dataset) -> xr.DataArray:
+    """Costs with the first penalty at the middle target (seed, arm, fraction)."""
+    read: xr.DataArray = result.cost.isel(penalty=0).sel(target=target(result)).transpose("seed", "arm", "fraction")
+    return read
+
+
+def _per_seed(result: xr.Dataset, values: list[float]) -> xr.DataArray:
+    return xr.DataArray(values, {"seed": result.seed}, ("seed",))
+
+
+def place(result: xr.Dataset, penalty: int = 0) -> xr.DataArray:
+    """Per seed, the fraction at which held-out accuracy after a grokked start passes one half; NaN where it does not."""
+    accuracy = last(result, penalty).test_accuracy.sel(arm="grokked").transpose("seed", "fraction").values
+    return _per_seed(result, [crossing(result.fraction.values, one) for one in accuracy])
+
+
+def rule_cost(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, the cost on the most pairs after a grokked start; NaN where the held-out pairs do not confirm the rule."""
+    holds = last(result).test_accuracy.sel(arm="grokked").isel(fraction=-1, drop=True) >= RULE
+    cost: xr.DataArray = costs(result).sel(arm="grokked").isel(fraction=-1, drop=True).where(holds)
+    return cost
+
+
+def growth(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, the cost of random labels on the fraction nearest to 0.3 over that on the one nearest to 0.1."""
+    random = costs(result).sel(arm="random")
+    ratio: xr.DataArray = random.sel(fraction=0.3, method="nearest", drop=True) / random.sel(
+        fraction=0.1, method="nearest", drop=True
+    )
+    return ratio
+
+
+def random_crossing(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, the fraction at which random labels come to cost what the rule costs; NaN where they do not."""
+    random = costs(result).sel(arm="random").values
+    pairs = zip(random, rule_cost(result).values, strict=True)
+    return _per_seed(result, [crossing(result.fraction.values, one, level) for one, level in pairs])
+
+
+def table_crossing(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, where the cost of memorized true labels would meet the rule's: a power law through the fractions at which
+    held-out accuracy is at most :data:`MEMORIZED`; NaN with fewer than two of them."""
+    true, accuracy = costs(result).sel(arm="grokked"), last(result).test_accuracy.sel(arm="grokked")
+    found = []
+    for seed in result.seed.values:
+        lost = (accuracy.sel(seed=seed) <= MEMORIZED).values
+        x, y = np.log(result.fraction.values[lost]), np.log(true.sel(seed=seed).values[lost])
+        if len(x) < 2:
+            found.append(float("nan"))
+            continue
+        slope, intercept = np.polyfit(x, y, 1)
+        found.append(float(np.exp((np.log(float(rule_cost(result).sel(seed=seed))) - intercept) / slope)))
+    return _per_seed(result, found)
+
+
+def agreement(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, :func:`table_crossing` over :func:`place`."""
+    ratio: xr.DataArray = table_crossing(result) / place(result)
+    return ratio
+
+
+def spread(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, how far the place with the largest penalty is from that with the least, as a share of the smaller one."""
+    places = [place(result, i) for i in (0, result.sizes["penalty"] - 1)]
+    apart: xr.DataArray = np.exp(abs(np.log(places[1] / places[0]))) - 1
+    return apart
+
+
+def table_grows(result: xr.Dataset) -> Evidence:
+    """Per seed, :func:`growth`."""
+    return across_seeds(growth(result), above=1.5)
+
+
+def same_place(result: xr.Dataset) -> Evidence:
+    """Per seed, :func:`spread`."""
+    return across_seeds(spread(result), below=0.1)
+
+
+def crossing_is_the_place(result: xr.Dataset) -> Evidence:
+    """Per seed, how far :func:`agreement` is from 1, as a share of the smaller of its two numbers."""
+    return across_seeds(np.exp(abs(np.log(agreement(result)))) - 1, below=0.15)
+
+
+def fitted(result: xr.Dataset) -> Evidence:
+    """A manipulation check: per seed, the least accuracy on training pairs of all that was trained."""
+    least = result.train_accuracy.isel(step=-1).min(("arm", "penalty", "fraction"))
+    return across_seeds(least, above=0.99)
+
+
+def fitted_from_the_rule(result: xr.Dataset) -> Evidence:
+    """A manipulation check: as :func:`fitted`, of the networks that started grokked."""
+    least = result.train_accuracy.isel(step=-1).sel(arm="grokked").min(("penalty", "fraction"))
+    return across_seeds(least, above=0.99)
+
+
+def rule_as_table(result: xr.Dataset) -> xr.Dataset:
+    """A control: in the place of random labels, the rule on the most pairs but one step, and on the most.
+
+    As with the random labels, the larger set is compared with a smaller one.
+    """
+    changed = result.copy(deep=True)
+    rule = result.cost.sel(arm="grokked").isel(fraction=slice(-2, None))
+    changed.cost.loc[{"arm": "random"}] = rule.isel(fraction=0, drop=True)
+    nearest = float(result.fraction.sel(fraction=0.3, method="nearest"))
+    changed.cost.loc[{"arm": "random", "fraction": nearest}] = rule.isel(fraction=1, drop=True)
+    return changed
+
+
+def read_early(result: xr.Dataset) -> xr.Dataset:
+    """A control: the record as it stood after about a tenth of the updates."""
+    early = float(result.step[-1]) / 10
+    until = int(np.abs(result.step.values - early).argmin())
+    return result.isel(step=slice(0, until + 1))
+
+
+def random_as_true(result: xr.Dataset) -> xr.Dataset:
+    """A control: costs of random labels in the place of those of memorized true labels; the rule's cost as it was."""
+    changed = result.copy(deep=True)
+    most = float(result.fraction[-1])
+    random = result.cost.sel(arm="random").where(result.fraction < most, result.cost.sel(arm="grokked"))
+    changed.cost.loc[{"arm": "grokked"}] = random.transpose(*changed.cost.sel(arm="grokked").dims)
+    return changed
