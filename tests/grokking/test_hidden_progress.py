@@ -12,7 +12,7 @@ from torch.nn import functional
 from heldout.experiment import silent
 from heldout.grokking import hidden_progress, progress_tables
 from heldout.grokking import hidden_progress_checks as checks
-from heldout.grokking.hidden_progress_measures import FILTERS, TABLES, VOTES
+from heldout.grokking.hidden_progress_measures import CUTS, FILTERS, TABLES, VOTES
 from heldout.grokking.modular import all_pairs
 from heldout.grokking.progress_runs import trained
 
@@ -154,7 +154,15 @@ def planted(**changed: list[float]) -> xr.Dataset:
     votes = np.stack([share, np.clip(5 * share, 0, 1), share, np.clip(3 * share, 0, 1)], -1)
     data["vote_accuracy"] = (("seed", "step", "votes"), np.stack([votes] * 2))
     data["rescued"] = (("seed", "step", "filter"), np.broadcast_to([0.4, 0.05, 0.02], (2, len(steps), 3)))
-    coordinates = {"step": steps, "table": list(TABLES), "votes": list(VOTES), "filter": list(FILTERS)}
+    data["excluded_loss"] = (("seed", "step", "cut"), np.broadcast_to([5.0, 0.1], (2, len(steps), 2)))
+    data["train_loss"] = (("seed", "step"), np.zeros((2, len(steps))))
+    coordinates = {
+        "cut": list(CUTS),
+        "step": steps,
+        "table": list(TABLES),
+        "votes": list(VOTES),
+        "filter": list(FILTERS),
+    }
     return xr.Dataset(data, coordinates, {"modulus": 59})
 
 
@@ -170,6 +178,7 @@ def test_crossing_by_hand() -> None:
 def test_each_check_fails_on_a_record_made_to_fail_it() -> None:
     fine = planted()
     assert all(claim.check(fine).holds for claim in hidden_progress.CLAIMS)
+    assert not checks.excluded_rises(fine.assign(excluded_loss=fine.excluded_loss * 0.3)).holds
     assert not checks.restricted_leads(planted(test_loss=[40])).holds
     assert not checks.mostly_not_new(planted(restricted_loss=[35, 35, 50, 60, 900])).holds
     assert not checks.scattered_falls_as_well(planted(restricted_loss=[35, 45, 50, 60, 900])).holds

@@ -7,7 +7,7 @@ in all but one trait. Beside it stands a measure that scores each pair on its ow
 on either, at key frequencies of the same step.
 
 Axes: seed, step (updates made), table (which logits are averaged), votes (what is averaged), filter (which logits, on which
-frequencies), fibre (a + b or a - b), pairs.
+frequencies), fiber (a + b or a - b), pairs.
 Deviations: P = 59, width 24 and a learning rate ten times the paper's, so that twenty seeds fit a page; no output for "=".
 """
 
@@ -22,7 +22,7 @@ from heldout.claims import Claim, Control
 from heldout.experiment import Progress, recorded, variable
 from heldout.figures import style
 from heldout.grokking import hidden_progress_checks as checks
-from heldout.grokking.hidden_progress_measures import FIBRES, FILTERS, LABELS, TABLES, VOTES, Measures
+from heldout.grokking.hidden_progress_measures import CUTS, FIBERS, FILTERS, LABELS, TABLES, VOTES, Measures
 from heldout.grokking.progress_runs import Recipe, trained
 from heldout.grokking.training import curve_variables
 
@@ -47,10 +47,11 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     """Train one transformer a seed, then measure each at every probed step.
 
     Returns:
-        The four curves of training (seed, step), and on *new* pairs, held out with their mirror image: accuracy, loss, loss
-        at the best temperature; restricted_loss (table), on all held-out pairs; vote_accuracy (votes) of the mean over
-        the new pairs of a fibre; filtered_accuracy, rescued, filtered_loss (filter) of each new pair on its own;
-        fibre_share (fibre); circuit_accuracy (pairs); keys, the number of key frequencies; voters, new pairs a fibre.
+        The four curves of training (seed, step); gini, squared_weights, excluded_loss (cut) as published. On *new* pairs,
+        held out with their mirror image: accuracy, loss, and loss at the best temperature. restricted_loss (table), on all
+        held-out pairs; new_restricted_loss (table), from means over new pairs alone, on them; vote_accuracy (votes) of the
+        mean over the new pairs of a fiber; filtered_accuracy, rescued, filtered_loss (filter) of each new pair on its own;
+        fiber_share (fiber); circuit_accuracy (pairs); keys, the number of key frequencies; voters, new pairs a fiber.
     """
     networks = trained(config, device, progress)
     found: dict[str, list[np.ndarray]] = {}
@@ -62,7 +63,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             found.setdefault(name, []).append(torch.stack([row[name] for row in rows]).cpu().numpy())
         voters.append(measure.new.sum().item() / config.modulus)
         progress(9 * config.num_seeds + number + 1, 10 * config.num_seeds)
-    coordinates = {"table": TABLES, "votes": VOTES, "filter": FILTERS, "fibre": FIBRES}
+    coordinates = {"table": TABLES, "votes": VOTES, "filter": FILTERS, "fiber": FIBERS, "cut": CUTS}
     return xr.Dataset(
         {name: variable(("seed", "step", *dims), np.stack(found[name]), words, units)
          for name, (dims, words, units) in LABELS.items()}
@@ -93,8 +94,27 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         style.band(ax, steps, values, color=COLORS[name], label=words, interval=(0.25, 0.75))
     ax.plot(steps, result.test_loss.median("seed"), color=style.INK, linestyle=":", label="held-out loss, no averaging")
     ax.axhline(checks.bound(result), color=style.MUTED, linewidth=0.8)
-    ax.set(xlabel="updates made", ylabel="cross-entropy, nats", xlim=(0, 0.5 * steps[-1]), ylim=(0, 9.5))
+    ax.set(xlabel="updates made", ylabel="cross-entropy, nats", xlim=(0, 0.5 * steps[-1]), ylim=(0, 12.5))
     ax.legend(loc="upper right", fontsize=8.5)
+    return ax
+
+
+def plot_published(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """The losses of Nanda et al. along training; the bands are quartiles over seeds."""
+    ax = style.axes(ax)
+    steps = result.step.values
+    curves = {
+        "held-out loss": (result.test_loss, style.INK),
+        "training loss": (result.train_loss, style.GREEN),
+        "restricted loss": (result.restricted_loss.sel(table="network"), style.VERMILION),
+        "excluded loss": (result.excluded_loss.sel(cut="key frequencies"), style.PINK),
+        "excluded, other frequencies": (result.excluded_loss.sel(cut="other frequencies"), style.GOLD),
+    }
+    for words, (values, color) in curves.items():
+        style.band(ax, steps, values.transpose("seed", "step").values, color=color, label=words, interval=(0.25, 0.75))
+    ax.set(xlabel="updates made", ylabel="cross-entropy, nats", xlim=(0, steps[-1]))
+    ax.set_ylim(bottom=0)
+    ax.legend(loc="upper left", fontsize=8.5)
     return ax
 
 
@@ -113,7 +133,7 @@ def plot_alone(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         style.band(ax, steps[kept], values.values[:, kept], color=color, label=words[name], interval=(0.25, 0.75))
     ax.plot(steps, result.new_accuracy.median("seed"), color=style.INK, linestyle=":", label="accuracy on new pairs")
     ax.set(xlabel="updates made", ylabel="share of new pairs", xlim=(0, steps[-1]), ylim=(-0.02, 1.02))
-    ax.legend(loc="center right", fontsize=8.5)
+    ax.legend(loc="lower right", bbox_to_anchor=(1.0, 0.6), fontsize=8.5)
     return ax
 
 
@@ -129,7 +149,7 @@ def plot_leads(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot(mean, height, "s", color=style.INK, markersize=5)
     ax.axvline(0, color=style.MUTED, linewidth=0.8)
     ax.set_yticks(range(len(rows)), list(reversed(rows)))
-    ax.set(xlabel="lead in updates (mean, 95 % interval, all seeds)", ylabel="measure")
+    ax.set(xlabel="lead in updates", ylabel="measure")
     return ax
 
 
@@ -151,6 +171,18 @@ def describe(result: xr.Dataset) -> str:
 
 SOURCE = "this book; restricted loss of Nanda et al. 2023, arXiv 2301.05217, section 5"
 CLAIMS = (
+    Claim(
+        id="hidden_progress.excluded_rises",
+        says="Without the waves of a + b at the key frequencies the training loss ends at least two nats higher.",
+        rows=("S2.4",),
+        source="Nanda et al. 2023, arXiv 2301.05217, section 5, who show one run at P = 113",
+        check=checks.excluded_rises,
+        control=Control(
+            says="as many other frequencies excluded",
+            change=checks.others_excluded,
+            manipulation=checks.mostly_memorized,
+        ),
+    ),
     Claim(
         id="hidden_progress.restricted_leads",
         says="The restricted loss halves at least ten updates before the held-out loss.",
@@ -189,7 +221,7 @@ CLAIMS = (
     ),
     Claim(
         id="hidden_progress.votes_without_circuit",
-        says="Independent answers win three votes in four over a fibre while fewer than half of them are right.",
+        says="Independent answers win three votes in four over a fiber while fewer than half of them are right.",
         rows=("S2.4",),
         source="this book",
         check=checks.votes_without_circuit,

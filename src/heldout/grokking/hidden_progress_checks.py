@@ -88,7 +88,7 @@ def vote_win(accuracy: float, voters: int, modulus: int) -> float:
             ways = np.convolve(ways, one)[: rest + 1]
         below = ways[rest] * math.factorial(rest) / (modulus - 1) ** rest if len(ways) > rest else 0.0
         total += math.comb(voters, x) * accuracy**x * (1 - accuracy) ** rest * below
-    return total
+    return float(total)
 
 
 def votes_won(result: xr.Dataset, votes: str) -> xr.DataArray:
@@ -101,12 +101,12 @@ def votes_won(result: xr.Dataset, votes: str) -> xr.DataArray:
 def leads(result: xr.Dataset) -> dict[str, xr.DataArray]:
     """The leads that the page compares, by the words of the figure."""
     return {
-        "restricted": lead(result, "network"),
-        "restricted, errors scattered": lead(result, "scattered"),
-        "restricted, new exchanged": lead(result, "new permuted"),
-        "restricted, held-out exchanged": lead(result, "permuted"),
-        "alone, over loss": alone_lead(result, "new_loss"),
-        "alone, over calibrated loss": alone_lead(result, "calibrated_loss"),
+        "restricted loss": lead(result, "network"),
+        "errors scattered": lead(result, "scattered"),
+        "new pairs exchanged": lead(result, "new permuted"),
+        "held-out pairs exchanged": lead(result, "permuted"),
+        "pairs alone, over loss": alone_lead(result, "new_loss"),
+        "pairs alone, calibrated": alone_lead(result, "calibrated_loss"),
     }
 
 
@@ -125,6 +125,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "voters": float(result.voters.median()),
         "generalized": int((result.test_accuracy.max("step") >= LEARNED).sum()),
         "fell": int((result.new_loss.min("step") < bound(result)).sum()),
+        "formula_tenth": vote_win(0.1, round(float(result.voters.median())), int(result.modulus)),
+        "formula_quarter": vote_win(0.25, round(float(result.voters.median())), int(result.modulus)),
         "new_won_independent": float(votes_won(result, "independent").median()),
         "new_won_answers": float(votes_won(result, "answers").median()),
         "rescue": float(rescue(result).median()),
@@ -137,10 +139,27 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "circuit_train": float(at_judged(result, result.circuit_accuracy.sel(pairs="train")).median()),
         "circuit_new": float(at_judged(result, result.circuit_accuracy.sel(pairs="new")).median()),
         "train_then": float(at_judged(result, result.train_accuracy).median()),
-        "share_sum": float(at_judged(result, result.fibre_share.sel(fibre="sum")).median()),
-        "share_difference": float(at_judged(result, result.fibre_share.sel(fibre="difference")).median()),
+        "share_sum": float(at_judged(result, result.fiber_share.sel(fiber="sum")).median()),
+        "share_difference": float(at_judged(result, result.fiber_share.sel(fiber="difference")).median()),
         "difference_least": float(result.restricted_loss.sel(table="difference").min()),
     }
+    last = result.isel(step=-1)
+    found |= {
+        "gini_start": float(result.gini.isel(step=0).median()),
+        "gini_end": float(last.gini.median()),
+        "squares_most": float(result.squared_weights.max("step").median()),
+        "squares_end": float(last.squared_weights.median()),
+        "train_end": float(last.train_loss.median()),
+        "excluded_end": float(last.excluded_loss.sel(cut="key frequencies").median()),
+        "excluded_others": float(last.excluded_loss.sel(cut="other frequencies").median()),
+    }
+    waves = 1 - part_fallen(result, "scattered")
+    found |= {
+        "waves_left": float(waves.median()),
+        "waves_most": float(waves.max()),
+        "waves_none": int((waves < 0).sum()),
+    }
+    found["lead_network_median"] = float(lead(result, "network").median())
     for name in ("network", "scattered", "other frequencies"):
         found["rescued_" + name.split()[0]] = float(at_judged(result, result.rescued.sel(filter=name)).median())
     for name in ("scattered", "new permuted", "permuted"):
@@ -155,6 +174,12 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
 def _add(found: dict[str, float | int | str], name: str, values: xr.DataArray) -> None:
     mean, low, high = interval(values)
     found |= {name: mean, f"{name}_low": low, f"{name}_high": high, f"{name}_positive": int((values > 0).sum())}
+
+
+def excluded_rises(result: xr.Dataset) -> Evidence:
+    """Per seed, excluded loss at the key frequencies above the training loss, after the last update."""
+    last = result.isel(step=-1)
+    return across_seeds(last.excluded_loss.sel(cut="key frequencies") - last.train_loss, above=2.0, share=0.9)
 
 
 def restricted_leads(result: xr.Dataset) -> Evidence:
@@ -227,6 +252,11 @@ def _renamed(values: xr.DataArray, dim: str, **taken: str) -> xr.DataArray:
     """Some entries along a dimension in the place of others."""
     source = [taken.get(str(name).replace(" ", "_"), str(name)) for name in values[dim].values]
     return values.sel({dim: source}).assign_coords({dim: values[dim].values})
+
+
+def others_excluded(result: xr.Dataset) -> xr.Dataset:
+    """Other frequencies in the place of the key ones."""
+    return result.assign(excluded_loss=_renamed(result.excluded_loss, "cut", key_frequencies="other frequencies"))
 
 
 def difference_for_sum(result: xr.Dataset) -> xr.Dataset:

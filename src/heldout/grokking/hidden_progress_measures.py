@@ -5,25 +5,29 @@ from torch import Tensor
 
 from heldout.devices import generator
 from heldout.grokking import progress_tables as tables
-from heldout.grokking.fourier import power
+from heldout.grokking.fourier import gini, power
 from heldout.grokking.progress_runs import Look, Recipe, Trained, answers
 
 TABLES = ("network", "scattered", "new permuted", "permuted", "difference")
 VOTES = ("logits", "scattered", "answers", "independent")
 FILTERS = ("network", "scattered", "other frequencies")
-FIBRES = ("sum", "difference")
+FIBERS = ("sum", "difference")
+CUTS = ("key frequencies", "other frequencies")
 LABELS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "gini": ((), "Gini coefficient of the embedding's power over frequencies", "1"),
+    "squared_weights": ((), "sum of squared weights", "1"),
+    "excluded_loss": (("cut",), "training loss without the waves of a + b at some frequencies", "nats"),
     "new_accuracy": ((), "accuracy on new pairs", "1"),
     "new_loss": ((), "cross-entropy on new pairs", "nats"),
     "calibrated_loss": ((), "cross-entropy on new pairs at the best temperature", "nats"),
     "keys": ((), "key frequencies", "frequencies"),
     "restricted_loss": (("table",), "restricted loss on held-out pairs", "nats"),
     "new_restricted_loss": (("table",), "restricted loss from new pairs alone", "nats"),
-    "vote_accuracy": (("votes",), "accuracy of the mean over the new pairs of a fibre", "1"),
+    "vote_accuracy": (("votes",), "accuracy of the mean over the new pairs of a fiber", "1"),
     "filtered_accuracy": (("filter",), "accuracy of the key frequencies on new pairs", "1"),
     "rescued": (("filter",), "share right at the key frequencies of new pairs answered wrong", "1"),
     "filtered_loss": (("filter",), "loss of the key frequencies on new pairs at the best temperature", "nats"),
-    "fibre_share": (("fibre",), "share of the variance on new pairs along the key frequencies of a key", "1"),
+    "fiber_share": (("fiber",), "share of the variance on new pairs along the key frequencies of a key", "1"),
     "circuit_accuracy": (("pairs",), "accuracy with the key frequencies of both tables alone", "1"),
 }
 
@@ -51,6 +55,7 @@ class Measures:
         # The published measure takes the frequencies of the trained network, which is hindsight.
         *_, last = networks.looks(number)
         self.final_keys = tables.strong_frequencies(power(last.embed), config.key_power)
+        self.final_others = self._others(self.final_keys)
 
     def _exchanged(self, rows: Tensor) -> Tensor:
         places, order = rows.nonzero()[:, 0], torch.arange(len(rows))
@@ -75,6 +80,9 @@ class Measures:
             (correct * wrong).sum(1) / wrong.sum() if wrong.float().mean() >= 0.01 else correct.mean(1) * torch.nan
         )
         return {
+            "gini": gini(power(look.embed)),
+            "squared_weights": torch.stack([weight.square().sum() for weight in look.weights.values()]).sum(),
+            "excluded_loss": self._excluded(look.logits),
             "new_accuracy": tables.accuracy(mine, right),
             "new_loss": tables.loss(mine, right),
             "calibrated_loss": tables.calibrated_loss(mine, right),
@@ -85,7 +93,7 @@ class Measures:
             "filtered_accuracy": correct.mean(1),
             "rescued": rescued,
             "filtered_loss": torch.stack([tables.calibrated_loss(alone[name], right) for name in FILTERS]),
-            "fibre_share": self._shares(look.logits, keys),
+            "fiber_share": self._shares(look.logits, keys),
             "circuit_accuracy": self._circuit(look, keys),
         }
 
@@ -104,10 +112,18 @@ class Measures:
             losses.append(tables.loss(rows, self.sums[judged]))
         return torch.stack(losses)
 
+    def _excluded(self, logits: Tensor) -> Tensor:
+        """The final key frequencies, and as many others, taken out of what the training pairs are answered with."""
+        losses = []
+        for frequencies in (self.final_keys, self.final_others):
+            waves = tables.restricted(logits, self.sums, frequencies) - logits.mean(0)
+            losses.append(tables.loss((logits - waves)[self.train], self.sums[self.train]))
+        return torch.stack(losses)
+
     def _votes(self, mine: Tensor, nulls: Tensor, right: Tensor) -> Tensor:
         given, independent = tables.one_answer(mine.argmax(1), right, self.config.modulus, self.draws)
         ballots = (mine, nulls, given, independent)
-        means = [tables.fibre_means(ballot, right) for ballot in ballots]
+        means = [tables.fiber_means(ballot, right) for ballot in ballots]
         return torch.stack([tables.accuracy(mean, torch.arange(len(mean), device=mean.device)) for mean in means])
 
     def _shares(self, logits: Tensor, keys: Tensor) -> Tensor:

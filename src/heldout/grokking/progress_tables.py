@@ -1,6 +1,6 @@
 """Tables of logits, one row a pair (a, b), what is left of them on a few frequencies, and tables that share some of their traits.
 
-Rows stand in the order of :func:`heldout.grokking.modular.all_pairs`. A *fibre* is the set of pairs with one value of a key,
+Rows stand in the order of :func:`heldout.grokking.modular.all_pairs`. A *fiber* is the set of pairs with one value of a key,
 such as the sum a + b modulo P; on that one the right answer is the same.
 """
 
@@ -28,10 +28,10 @@ def strong_frequencies(spectrum: Float[Tensor, " frequencies"], times: float) ->
     return strong if len(strong) else spectrum.argmax().reshape(1) + 1
 
 
-def fibre_means(
+def fiber_means(
     table: Table, key: Int[Tensor, " pairs"], rows: Bool[Tensor, " pairs"] | None = None
 ) -> Float[Tensor, "modulus modulus"]:
-    """The mean of the rows of each fibre, all rows or only the ones given; zero where a fibre has none."""
+    """The mean of the rows of each fiber, all rows or only the ones given; zero where a fiber has none."""
     if rows is not None:
         table, key = table[rows], key[rows]
     modulus = table.shape[1]
@@ -48,9 +48,9 @@ def restricted(
     """A table's mean, and its part along cosine and sine of the frequencies as functions of the key.
 
     With the sum as key and all rows, the logits of Nanda et al.'s restricted loss (arXiv 2301.05217, section 5.1): their
-    projection of the P^2 rows on cos(w(a + b)) is one of the fibre means, since every fibre holds P pairs.
+    projection of the P^2 rows on cos(w(a + b)) is one of the fiber means, since every fiber holds P pairs.
     """
-    means = fibre_means(table, key, rows)
+    means = fiber_means(table, key, rows)
     kept: Tensor = projector(table.shape[1], frequencies) @ means + means.mean(0)
     return kept[key]
 

@@ -23,7 +23,7 @@ def question() -> dict[str, Any]:
                     "feedback": "Less is lost than that. Memory alone, with its mirror images, makes up most of the fall.",
                 },
                 {
-                    "label": "Nearly all: an average over a fibre needs only right answers a little ahead of scattered errors.",
+                    "label": "Nearly all: an average over a fiber needs only right answers a little ahead of scattered errors.",
                     "feedback": "That is what the figure shows, so the fall alone is no evidence of a circuit.",
                     "correct": True,
                 },
