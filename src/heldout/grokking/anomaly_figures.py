@@ -20,6 +20,6 @@ def plot_counts(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         style.band(ax, result["count"].values, values, color=color, label=str(kind), interval=(0, 1), linestyle=line)
     style.mark_threshold(ax, float(result.num_frequencies), "used above")
     ax.axhline(0.5, color=style.MUTED, linewidth=0.8)
-    ax.set(xlabel="frequencies kept in the restricted network", ylabel="area under the curve", ylim=(0, 1.03))
+    ax.set(xlabel="frequencies kept in the restricted network", ylabel="area under the curve", ylim=(0, 1.12))
     ax.legend(loc="lower right")
     return ax
