@@ -7,9 +7,9 @@ from heldout import distances
 from heldout.claims import Evidence, across_seeds
 from heldout.distances import Pair
 
-GROKKED, MEMORY, TRANSFORMER = "grokked", "memory", "grokked transformer"
-OTHER_GROKKED, OTHER_MEMORY = "grokked, another draw", "memory, another draw"
-UNITS, SHIFTED = "grokked + 3 units", "grokked, weights shifted"
+GROKKED, MEMORY, TRANSFORMER = "grokked", "memory", "transformer"
+OTHER_GROKKED, OTHER_MEMORY = "another grokked", "another memory"
+UNITS, SHIFTED = "with 3 units", "weights shifted"
 PAIRS = (
     Pair(first=GROKKED, second=MEMORY, kind="natural"),
     Pair(first=MEMORY, second=OTHER_MEMORY, kind="natural"),

@@ -47,6 +47,7 @@ def plot_decay(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set(xscale="log", yscale="log", xlabel=r"time constant of decay $\tau$, updates (log scale)")
     ax.set_ylabel("updates (log scale)")
     ax.set_xticks(times, [f"{time:g}" for time in times])
+    ax.set_ylim(top=2 * float(result.budget.max()))
     ax.minorticks_off()
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize=8.5)
     return ax
