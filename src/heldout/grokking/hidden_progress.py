@@ -129,7 +129,7 @@ def plot_alone(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     }
     for name, color in zip(FILTERS, (style.VERMILION, style.BLUE, style.GOLD), strict=True):
         values = result.rescued.sel(filter=name).transpose("seed", "step")
-        kept = values.notnull().sum("seed").values >= 5
+        kept = values.notnull().sum("seed").values >= min(5, values.sizes["seed"])
         style.band(ax, steps[kept], values.values[:, kept], color=color, label=words[name], interval=(0.25, 0.75))
     ax.plot(steps, result.new_accuracy.median("seed"), color=style.INK, linestyle=":", label="accuracy on new pairs")
     ax.set(xlabel="updates made", ylabel="share of new pairs", xlim=(0, steps[-1]), ylim=(-0.02, 1.02))
