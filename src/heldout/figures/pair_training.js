@@ -122,24 +122,26 @@ export function pairTraining({ modulus, hidden, weights, order, count, learningR
     return sum / count;
   }
 
-  // Share of the weights' squared length that each frequency 1 .. (modulus - 1) / 2 holds, over the weights of the first number.
+  // A hidden unit reads the first number through a function of it. Shares of that function's squared length at the frequencies
+  // 1 .. (modulus - 1) / 2, the largest first, averaged over the units.
   function spectrum() {
-    const powers = [];
-    for (let k = 1; 2 * k < modulus; k += 1) {
-      let power = 0;
-      for (let j = 0; j < hidden; j += 1) {
+    const half = (modulus - 1) / 2;
+    const shares = Array(half).fill(0);
+    const waves = Array.from({ length: modulus }, (_, i) => [Math.cos((2 * Math.PI * i) / modulus), Math.sin((2 * Math.PI * i) / modulus)]);
+    for (let j = 0; j < hidden; j += 1) {
+      const powers = shares.map((_, k) => {
         let [c, s] = [0, 0];
         for (let n = 0; n < modulus; n += 1) {
-          const angle = (2 * Math.PI * ((k * n) % modulus)) / modulus;
-          c += Math.cos(angle) * table[n * hidden + j];
-          s += Math.sin(angle) * table[n * hidden + j];
+          const wave = waves[((k + 1) * n) % modulus];
+          c += wave[0] * table[n * hidden + j];
+          s += wave[1] * table[n * hidden + j];
         }
-        power += c * c + s * s;
-      }
-      powers.push(power);
+        return c * c + s * s;
+      }).sort((a, b) => b - a);
+      const total = powers.reduce((a, b) => a + b, 0);
+      powers.forEach((power, k) => { shares[k] += power / total / hidden; });
     }
-    const total = powers.reduce((a, b) => a + b, 0);
-    return powers.map((power) => power / total);
+    return shares;
   }
 
   // Accuracy and mean loss on the training and the held-out pairs, the spectrum, and which pairs are answered correctly.
@@ -172,7 +174,7 @@ export function pairWorker(create, scope) {
   let running = false;
   let waiting = false;
   let [done, until] = [0, 0];
-  const every = () => (done < 100 ? 2 : done < 400 ? 5 : 10);
+  const every = () => (done < 100 ? 2 : done < 400 ? 5 : Math.max(10, Math.floor(done / 80)));
   function go() {
     waiting = false;
     if (!running || done >= until) return;

@@ -33,6 +33,7 @@ function render({ model, el }) {
   let phase = "ready"; // ready, running, paused, done
   let looks = [];
   let views = null;
+  let frame = null;
   let problem = "";
 
   const now = () => looks.at(-1);
@@ -47,7 +48,7 @@ function render({ model, el }) {
     if (problem) return `${recipe} Training stopped: ${problem}.`;
     if (phase === "ready") return `${recipe} Before training, ${format(accuracy[0], ".1%")} of the training sums are right. Press “Start”.`;
     const events = [learned(0), learned(1)].map((step, i) => (step === undefined ? "" : `${i ? "Held-out" : "Training"} sums known at step ${number(step)}.`));
-    const end = `At step ${number(done)} training sums are ${format(accuracy[0], ".0%")} right, held-out sums ${format(accuracy[1], ".0%")}, at ${format(loss[0], ".1e")} and ${format(loss[1], ".2f")} nats.`;
+    const end = `At step ${number(done)} training sums are ${format(accuracy[0], ".0%")} right, held-out sums ${format(accuracy[1], ".0%")}, at ${format(loss[0], ".1e")} and ${format(loss[1], ".2g")} nats.`;
     const status = { running: "Training.", paused: `Paused. ${end}`, done: `Finished. ${end}` }[phase];
     return [recipe, ...events, status].filter(Boolean).join(" ");
   }
@@ -65,7 +66,7 @@ function render({ model, el }) {
     return [
       { alt: `Accuracy. ${said}`, x: steps, y: { label: "share answered correctly", range: [-0.02, 1.03], format: ".2f" }, lines: curves("accuracy"), points: ends("accuracy"), markers: markers() },
       { alt: `Loss. ${said}`, x: steps, y: { label: "loss in nats", scale: "log", range: [Math.min(0.01, ...losses), 2 * Math.max(5, ...losses)], format: ".2g" }, lines: curves("loss"), points: ends("loss"), markers: [{ axis: "y", label: "guessing", value: Math.log(data.modulus) }] },
-      { alt: `Spectrum of the first number’s weights, ${keys.length} frequencies. ${said}`, x: { label: "frequency k", symbol: "k", range: [0, keys.length + 1], format: "," }, y: { label: "share of squared weights", range: [0, Math.max(0.12, ...now().spectrum) * 1.05], format: ".2f" },
+      { alt: `Spectrum of a hidden unit: its strongest frequency holds ${format(now().spectrum[0], ".0%")} on average. ${said}`, x: { label: "frequencies of a hidden unit, strongest first", range: [0, keys.length + 1], format: "," }, y: { label: "share of its squared weights", range: [0, 1], format: ".2f" },
         lines: keys.map((k, i) => ({ name: "", label: false, color: 0, width: 4, x: [k, k], y: [0, now().spectrum[i]] })), points: [], markers: [] },
     ];
   }
@@ -103,10 +104,12 @@ function render({ model, el }) {
     looks = [pairTraining(setup()).look()];
   }
 
+  // A small network answers faster than a page is drawn: at most one drawing a frame.
   function arrived(look) {
+    if (!worker) return;
     looks.push(look);
     if (look.done >= data.steps) phase = "done";
-    paintAll();
+    frame ??= requestAnimationFrame(() => { frame = null; paintAll(); });
   }
 
   function toggle() {
@@ -141,7 +144,7 @@ function render({ model, el }) {
   reset();
   views = specs().map((spec, i) => chart(places[i], { ...spec, height: 270, legend: i !== 2, readout: i !== 2 }));
   paintAll();
-  return () => { worker?.stop(); live.stop(); views.forEach((view) => view.stop()); };
+  return () => { worker?.stop(); cancelAnimationFrame(frame); live.stop(); views.forEach((view) => view.stop()); };
 }
 
 export default { render };

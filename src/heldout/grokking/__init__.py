@@ -1,6 +1,8 @@
 """Grokking: a memorizing and a computing circuit behind one training loss. One line an experiment, in the order of the pages."""
 
 EXPERIMENTS: tuple[str, ...] = (
+    "modular_addition",
+    "one_layer_transformer",
     "data_and_decay",
     "fourier_structure",
     "closed_form",
@@ -13,6 +15,9 @@ EXPERIMENTS: tuple[str, ...] = (
     "softmax_collapse",
     "slingshots",
     "without_decay",
+    "ungrokking",
+    "circuit_efficiency",
+    "gradient_filter",
     "anomaly_detection",
     "closing_panel",
 )

@@ -14,6 +14,7 @@ from functools import partial
 
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
 
 from heldout.claims import Claim, Control
 from heldout.devices import generator
@@ -22,7 +23,7 @@ from heldout.grokking import delay, delay_checks
 from heldout.grokking.modular import OPERATIONS, Split, require_decay, require_modulus, require_train_fraction, split
 from heldout.grokking.pair_networks import ACTIVATIONS, PairMLP
 
-plot, numbers, describe = delay.plot, delay.numbers, delay.describe
+numbers, describe = delay.numbers, delay.describe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,11 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         steps=config.steps, every=config.probe_every, learning_rate=config.learning_rate,
         weight_decay=config.weight_decay, device=device, progress=progress,
     )  # fmt: skip
+
+
+def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Accuracy on training and held-out pairs against the step: every seed, and the median."""
+    return delay.plot(result, ax)
 
 
 _SHORT = replace(BOOK, num_seeds=2)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 
 from heldout.grokking import modular_addition
 
@@ -15,8 +16,8 @@ def question() -> dict[str, Any]:
         "title": "Before you look",
         "alt": "A question with three answers to choose from.",
         "data": {
-            "question": "After fifty steps the network knows all of its training sums and nearly none of the others. Training goes on "
-            "as before, on the same sums. What happens to the others?",
+            "question": "After fifty steps the network knows all its training sums and hardly one of the others. Training goes "
+            "on as before, on the same sums. What happens to the others?",
             "options": [
                 {
                     "label": "Nothing: with every training sum known there is nothing left to learn.",
@@ -28,8 +29,8 @@ def question() -> dict[str, Any]:
                     "feedback": "They do at first, judged by their loss. It does not stay so.",
                 },
                 {
-                    "label": "For a long time nothing that their accuracy would show; then they are learned as well.",
-                    "feedback": "So it is, and the wait is many times as long as the memorizing was.",
+                    "label": "They are learned as well, many times as many steps later.",
+                    "feedback": "So it is. Twice as long as the memorizing took, hardly one is added; then they come in.",
                     "correct": True,
                 },
             ],
@@ -49,8 +50,8 @@ def train_it() -> dict[str, Any]:
         "title": "Train it here",
         "alt": "A network is trained in the page: curves of accuracy and loss on training and held-out sums, the spectrum of its "
         "weights, and the addition table with the sums that it answers correctly.",
-        "caption": f"Everything is computed by your browser, from the weights and the split with which seed {config.first_seed} of the "
-        "figure above starts. A slider starts it anew.",
+        "caption": f"Everything is computed by your browser, from the weights and the split of seed {config.first_seed} of "
+        "the figure above starts. A slider starts it anew.",
         "data": {
             "modulus": config.modulus,
             "hidden": config.hidden_size,
@@ -66,3 +67,57 @@ def train_it() -> dict[str, Any]:
 
 def _text(values: np.ndarray, kind: str) -> str:
     return base64.b64encode(np.ascontiguousarray(values, dtype=kind).tobytes()).decode()
+
+
+RUNS = {
+    "weight decay, true labels": None,
+    "no weight decay": modular_addition.NO_DECAY,
+    "random training labels": modular_addition.RANDOM_LABELS,
+    "half of the training pairs": modular_addition.TOO_FEW,
+    "twice the training pairs": modular_addition.MANY,
+}
+
+
+def controls(records: dict[str, xr.Dataset]) -> dict[str, Any]:
+    """Accuracy along training in the run and in its controls, by the names of :data:`RUNS`."""
+    grid = next(iter(records.values())).step.values[1:]
+    # A shorter run ends early: a gap after its last step.
+    aligned = [record.reindex(step=grid) for record in records.values()]
+    return {
+        "title": "Take one cause away",
+        "alt": "The training sums are learned in every run. The held-out sums are learned late in the run itself, soon after the "
+        "training sums with twice the pairs, and not at all without decay, with random labels, or with half of the pairs.",
+        "data": {
+            "x": {
+                "label": "training step",
+                "scale": "log",
+                "values": grid,
+                "symbol": "step",
+                "format": ",",
+            },
+            "y": {"label": "share answered correctly", "range": [0.0, 1.0], "format": ".2f"},
+            "controls": [{"name": "run", "label": "Run", "values": list(records)}],
+            "series": [
+                _band("held-out sums", [record.test_accuracy for record in aligned], 1),
+                _band("training sums", [record.train_accuracy for record in aligned], 2),
+            ],
+            "lookups": {
+                name: {
+                    "values": [float(record.final.sel(set=kind).median()) for record in records.values()],
+                    "by": ["run"],
+                    "format": ".1%",
+                }
+                for name, kind in (("train", "train"), ("test", "test"))
+            }
+            | {"end": {"values": [int(record.step[-1]) for record in records.values()], "by": ["run"], "format": ","}},
+            "sentence": "{run}: after {end} steps {train} of the training sums and {test} of the held-out sums are right.",
+        },
+    }
+
+
+def _band(name: str, curves: list[xr.DataArray], color: int) -> dict[str, Any]:
+    """The median over seeds of each run, with the smallest and the largest seed as a band."""
+    low, middle, high = (
+        np.stack([curve.quantile(q, "seed", skipna=False).values for curve in curves]) for q in (0.0, 0.5, 1.0)
+    )
+    return {"name": name, "values": middle, "low": low, "high": high, "by": ["run"], "color": color}
