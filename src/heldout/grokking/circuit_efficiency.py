@@ -45,10 +45,10 @@ class Config:
     first_fraction: float = 0.5  # of all pairs, in the training that groks
     first_steps: int = 300
     arms: tuple[str, ...] = ("grokked", "random")
-    penalties: tuple[float, ...] = (1e-5, 1e-4)  # lambda; arms other than grokked are trained with the first only
+    penalties: tuple[float, ...] = (3e-5, 1e-4, 3e-4)  # lambda; arms other than grokked are trained with the first only
     fractions: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)  # of all pairs
     targets: tuple[float, ...] = (1e-2, 1e-3, 1e-4)  # nats
-    steps: int = 320
+    steps: int = 240
     learning_rate: float = 2e-2
     num_probes: int = 14
     num_seeds: int = 5
@@ -263,7 +263,7 @@ CLAIMS = (
     ),
     Claim(
         id="circuit_efficiency.crossing_is_the_place",
-        says="Costs of memorized true labels, continued as a power law, meet the rule's within 15 % of the place of half right.",
+        says="Costs of memorized true labels, continued as a power law, meet the rule's within 25 % of the place of half right.",
         rows=("S2.1",),
         source="this book",
         check=checks.crossing_is_the_place,
