@@ -230,7 +230,7 @@ export function chart(parent, first) {
       const y = f.sy.to(m.value);
       if (y < f.top - 3 || y > f.bottom + 1) continue;
       outer.push(h("line", { x1: f.left, x2: f.right, y1: y, y2: y, class: "hx-marker" }));
-      outer.push(h("text", { x: f.right - 4, y: y - 5, "text-anchor": "end", class: "hx-halo" }, m.label || ""));
+      if (m.label) outer.push(h("text", { x: f.right - 4, y: y - 5, "text-anchor": "end", class: "hx-halo" }, m.label));
     }
     const dots = (spec.points || []).filter((p) => Number.isFinite(f.sx.to(p.x)) && f.sy.to(p.y) >= f.top - 3 && f.sy.to(p.y) <= f.bottom + 3)
       .map((p) => h("circle", { cx: f.sx.to(p.x), cy: f.sy.to(p.y), r: p.r || 4, class: `hx-dot ${p.class || ""}`, style: `--tone:${color(p.color)}` }));
