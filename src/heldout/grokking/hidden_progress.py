@@ -23,7 +23,7 @@ from heldout.experiment import Progress, recorded, variable
 from heldout.figures import style
 from heldout.grokking import hidden_progress_checks as checks
 from heldout.grokking.hidden_progress_measures import CUTS, FIBERS, FILTERS, LABELS, TABLES, VOTES, Measures
-from heldout.grokking.progress_runs import Recipe, trained
+from heldout.grokking.progress_runs import PARTS, TRAINING, Recipe, trained
 from heldout.grokking.training import curve_variables
 
 COLORS = {
@@ -62,7 +62,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         for name in rows[0]:
             found.setdefault(name, []).append(torch.stack([row[name] for row in rows]).cpu().numpy())
         voters.append(measure.new.sum().item() / config.modulus)
-        progress(9 * config.num_seeds + number + 1, 10 * config.num_seeds)
+        progress(TRAINING + (PARTS - TRAINING) * (number + 1) // config.num_seeds, PARTS)
     coordinates = {"table": TABLES, "votes": VOTES, "filter": FILTERS, "fiber": FIBERS, "cut": CUTS}
     return xr.Dataset(
         {name: variable(("seed", "step", *dims), np.stack(found[name]), words, units)

@@ -14,6 +14,8 @@ from heldout.grokking.modular import Split, all_pairs, require_decay, require_mo
 from heldout.grokking.pair_networks import PairTransformer
 from heldout.grokking.training import train_on_pairs
 
+TRAINING, PARTS = 700, 1000  # of the progress told, what training takes and the whole
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -113,7 +115,7 @@ def answers(network: PairTransformer, weights: dict[str, Tensor], pairs: Int[Ten
 
 
 def trained(config: Recipe, device: torch.device, progress: Progress) -> Trained:
-    """Train one transformer a seed; ten percent of the progress is left for what is done with them."""
+    """Train one transformer a seed; ``TRAINING`` of ``PARTS`` of the progress, the rest is left for what is done with them."""
     seeds = range(config.first_seed, config.first_seed + config.num_seeds)
     splits = [split(config.modulus, config.train_fraction, seed, random_share=config.random_share) for seed in seeds]
     networks = [
@@ -128,7 +130,7 @@ def trained(config: Recipe, device: torch.device, progress: Progress) -> Trained
     history = train_on_pairs(
         networks, splits, steps=config.steps, probe_steps=steps, learning_rate=config.learning_rate,
         weight_decay=config.weight_decay, device=device, extra=_weights(names),
-        progress=lambda done, total: progress(9 * done, 10 * total),
+        progress=lambda done, total: progress(TRAINING * done // total, PARTS),
     )  # fmt: skip
     pairs = all_pairs(config.modulus).to(device)
     return Trained(
