@@ -141,7 +141,7 @@ CLAIMS = (
         source="this book; the phenomenon of Power et al. 2022, arXiv 2201.02177, figure 1",
         check=partial(delay_checks.not_yet, below=0.1),
         control=Control(
-            says="twice the training pairs, two seeds: both are learned at nearly the same time",
+            says="twice the training pairs, two seeds: the held-out sums follow soon",
             config=MANY,
             manipulation=delay_checks.learns_both,
         ),

@@ -70,11 +70,11 @@ def _text(values: np.ndarray, kind: str) -> str:
 
 
 RUNS = {
-    "weight decay, true labels": None,
-    "no weight decay": modular_addition.NO_DECAY,
-    "random training labels": modular_addition.RANDOM_LABELS,
-    "half of the training pairs": modular_addition.TOO_FEW,
-    "twice the training pairs": modular_addition.MANY,
+    "Weight decay, true labels": None,
+    "No weight decay": modular_addition.NO_DECAY,
+    "Random training labels": modular_addition.RANDOM_LABELS,
+    "Half of the training pairs": modular_addition.TOO_FEW,
+    "Twice the training pairs": modular_addition.MANY,
 }
 
 
