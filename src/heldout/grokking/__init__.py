@@ -18,6 +18,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "ungrokking",
     "circuit_efficiency",
     "gradient_filter",
+    "misgrokking",
     "anomaly_detection",
     "closing_panel",
 )
