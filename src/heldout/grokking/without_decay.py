@@ -156,8 +156,8 @@ def plot(result: xr.Dataset, ax: Axes | None = None, *, network: str = "relu") -
             ax, result.step.values, values, color=COLORS[method], label=LABELS[method], interval=(0.0, 1.0),
             linestyle=dashes.get(method, "-"),
         )  # fmt: skip
-    ax.set(xlabel="updates", ylabel="accuracy on held-out pairs", ylim=(-0.02, 1.02))
-    ax.legend(loc="center right")
+    ax.set(xlabel="updates", ylabel="accuracy on held-out pairs", ylim=(-0.03, 1.32), yticks=np.linspace(0, 1, 6))
+    ax.legend(loc="upper center", ncols=2)  # above the curves, which fill the rest
     return ax
 
 
