@@ -43,7 +43,7 @@ def samples(result: xr.Dataset) -> dict[str, Any]:
     one = result.isel(seed=0).sel(margin=slice(SHOWN, None))
     sizes = (one.loss, abs(one.target_gradient))
     names = {"exact": "exact", **{name: LABELS[name] for name in map(str, result.arithmetic.values)}}
-    colors = {"exact": 6, "float32": 1, "float64": 4, "stable": 0}
+    colors = {"exact": 3, "float32": 1, "float64": 4, "stable": 0}
     series = [
         {
             "name": label,
@@ -65,7 +65,7 @@ def samples(result: xr.Dataset) -> dict[str, Any]:
                 "symbol": "lead",
             },
             "y": {
-                "label": "size (log scale; zero runs to the foot)",
+                "label": "size; zero runs to the foot",
                 "scale": "log",
                 "format": ".2e",
                 "range": [1e-46, 1e3],
