@@ -184,9 +184,13 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
                 ax.annotate(
                     f"{share:.2f}", (x, y), xytext=(0, -15), textcoords="offset points", ha="center", color=color
                 )
+    x = np.linspace(float(result.fraction[0]), float(result.fraction[-1]), 50)
+    laws = np.median([factor * x**power for power, factor in checks.table_law(result)], 0)
+    ax.plot(x, laws, color=style.BLUE, linestyle=":", label="table of true labels, continued")
+    ax.axhline(float(checks.rule_cost(result).median()), color=style.MUTED, linewidth=1, label="the rule")
     style.mark_threshold(ax, float(checks.place(result).median()), "half right")
     ax.set(
-        xlabel="fraction of pairs trained on", ylabel=f"squared norm at a training loss of {checks.target(result):g} nats",
+        xlabel="fraction of pairs trained on", ylabel=f"squared norm at a loss of {checks.target(result):g} nats",
         ylim=(0, None),
     )  # fmt: skip
     ax.legend(loc="upper left")

@@ -58,20 +58,23 @@ def random_crossing(result: xr.Dataset) -> xr.DataArray:
     return _per_seed(result, [crossing(result.fraction.values, one, level) for one, level in pairs])
 
 
-def table_crossing(result: xr.Dataset) -> xr.DataArray:
-    """Per seed, where the cost of memorized true labels would meet the rule's: a power law through the fractions at which
-    held-out accuracy is at most :data:`MEMORIZED`; NaN with fewer than two of them."""
+def table_law(result: xr.Dataset) -> list[tuple[float, float]]:
+    """Per seed, exponent and prefactor of the cost of memorized true labels as a power of the fraction, through the fractions
+    at which held-out accuracy is at most :data:`MEMORIZED`; NaN with fewer than two of them."""
     true, accuracy = costs(result).sel(arm="grokked"), last(result).test_accuracy.sel(arm="grokked")
     found = []
     for seed in result.seed.values:
         lost = (accuracy.sel(seed=seed) <= MEMORIZED).values
         x, y = np.log(result.fraction.values[lost]), np.log(true.sel(seed=seed).values[lost])
-        if len(x) < 2:
-            found.append(float("nan"))
-            continue
-        slope, intercept = np.polyfit(x, y, 1)
-        found.append(float(np.exp((np.log(float(rule_cost(result).sel(seed=seed))) - intercept) / slope)))
-    return _per_seed(result, found)
+        slope, intercept = np.polyfit(x, y, 1) if len(x) >= 2 else (float("nan"), float("nan"))
+        found.append((float(slope), float(np.exp(intercept))))
+    return found
+
+
+def table_crossing(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, where the cost of memorized true labels, continued by :func:`table_law`, would meet the rule's."""
+    pairs = zip(table_law(result), rule_cost(result).values, strict=True)
+    return _per_seed(result, [float((rule / factor) ** (1 / power)) for (power, factor), rule in pairs])
 
 
 def agreement(result: xr.Dataset) -> xr.DataArray:

@@ -135,9 +135,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             missed = np.isnan(one)
             budget = float(result.budget.sel(weight_decay=decay))
             ax.plot(x[missed], np.full(missed.sum(), budget), "^", color=color, markerfacecolor="none", markersize=7)
-    ax.set_xticks(range(result.sizes["arm"]), [str(arm).replace(" ", "\n", 1) for arm in result.arm.values])
+    ax.set_xticks(range(result.sizes["arm"]), [str(arm).replace(", ", ",\n") for arm in result.arm.values])
     ax.set(xlabel="what is done to the gradient", ylabel="updates until 95 % of held-out pairs", ylim=(0, None))
-    ax.legend(loc="upper left", ncols=count)
+    ax.legend(loc="upper right")
     return ax
 
 
