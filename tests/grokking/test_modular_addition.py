@@ -75,6 +75,7 @@ def test_checks_hold_on_a_planted_record() -> None:
     assert delay_checks.not_yet(FINE, below=0.1).holds
     assert delay_checks.mirror_first(FINE, above=0.3).holds
     assert delay_checks.memorizes(FINE).holds
+    assert delay_checks.memorizes_soon(FINE).holds
     assert delay_checks.learns_both(FINE).holds
 
 
@@ -92,6 +93,8 @@ def test_checks_fail_on_planted_records() -> None:
     assert not delay_checks.mirror_first(alike, above=0.3).holds
     unfitted = planted([0.1, 0.5, 0.9, 0.9], [0.0, 0.05, 0.5, 1.0])
     assert not delay_checks.memorizes(unfitted).holds
+    assert not delay_checks.memorizes_soon(unfitted).holds
+    assert not delay_checks.memorizes_soon(planted([0.1, 0.5, 0.9, 1.0], [0.0, 0.05, 0.5, 1.0])).holds
     assert not delay_checks.learns_both(unfitted).holds
     assert not delay_checks.not_yet(unfitted, below=0.1).holds, "a seed that never memorizes does not count as kept"
 

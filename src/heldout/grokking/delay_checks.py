@@ -41,6 +41,11 @@ def memorizes(result: xr.Dataset) -> Evidence:
     return across_seeds(result.final.sel(set="train"), above=0.999)
 
 
+def memorizes_soon(result: xr.Dataset) -> Evidence:
+    """A manipulation check: the training pairs are known, by the time of the claim's own runs or less than twice as late."""
+    return across_seeds(result.learned.sel(set="train"), below=130)
+
+
 def learns_both(result: xr.Dataset) -> Evidence:
     """A manipulation check: training and held-out pairs are known at the end, per seed the lower accuracy."""
     return across_seeds(result.final.min("set"), above=LEARNED)

@@ -137,7 +137,7 @@ CLAIMS = (
         control=Control(
             says="subtraction, for which the mirror image has another answer, two seeds",
             config=SUBTRACT,
-            manipulation=delay_checks.memorizes,
+            manipulation=delay_checks.memorizes_soon,
         ),
     ),
 )
