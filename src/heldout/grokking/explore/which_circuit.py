@@ -43,7 +43,7 @@ def forgetting(result: xr.Dataset) -> dict[str, Any]:
         "through at the largest; without weight decay it hardly falls; the training pairs are always answered.",
         "data": {
             "x": {
-                "label": "updates of the second training (log scale)",
+                "label": "updates of the second training",
                 "scale": "log",
                 "values": result.step.values,
                 "symbol": "update",
