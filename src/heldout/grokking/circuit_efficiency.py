@@ -186,7 +186,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
                 )
     x = np.linspace(float(result.fraction[0]), float(result.fraction[-1]), 50)
     laws = np.median([factor * x**power for power, factor in checks.table_law(result)], 0)
-    ax.plot(x, laws, color=style.BLUE, linestyle=":", label="its table, continued")
+    ax.plot(x, laws, color=style.BLUE, linestyle=":", label="true labels, continued")
     ax.axhline(float(checks.rule_cost(result).median()), color=style.MUTED, linewidth=1, label="the rule")
     style.mark_threshold(ax, float(checks.place(result).median()), "half right")
     ax.set(
