@@ -87,7 +87,7 @@ def test_checks_on_planted_records() -> None:
     assert checks.table_grows(fine).holds
     assert checks.same_place(fine).holds
     assert checks.crossing_is_the_place(fine).holds
-    assert not checks.table_grows(planted(random=(900.0, 1800.0, 2000.0, 4000.0))).holds
+    assert not checks.table_grows(planted(random=(900.0, 1800.0, 3400.0, 3600.0))).holds
     assert not checks.same_place(checks.read_early(planted(early=0.6))).holds
     assert not checks.crossing_is_the_place(planted(true=(700.0, 1400.0, 1500.0, 1600.0))).holds
     assert not checks.crossing_is_the_place(checks.random_as_true(fine)).holds

@@ -46,22 +46,18 @@ def test_a_mixture_of_a_number_with_itself_is_that_number() -> None:
         torch.testing.assert_close(panel_models.answers(net, asked, itself), panel_models.answers(net, pairs))
 
 
-def test_three_units_change_mixtures_alone_and_a_shift_changes_nothing() -> None:
+def test_three_units_change_mixtures_alone() -> None:
     net = square_net()
     pairs = torch.cartesian_prod(torch.arange(7), torch.arange(7))
     mixed, asked = panel_models.halves(7, 30, 0)
-    built, moved = panel_models.with_three_units(net, 5.0, 0), panel_models.shifted(net, 0)
-    for other in (built, moved):
-        torch.testing.assert_close(panel_models.answers(other, pairs), panel_models.answers(net, pairs))
-    torch.testing.assert_close(panel_models.answers(moved, asked, mixed), panel_models.answers(net, asked, mixed))
+    built = panel_models.with_three_units(net, 5.0, 0)
+    torch.testing.assert_close(panel_models.answers(built, pairs), panel_models.answers(net, pairs))
     change = panel_models.answers(built, asked, mixed) - panel_models.answers(net, asked, mixed)
     # Minus the variance of the code over the two numbers, times the output weights.
     code = torch.randn(7, generator=generator("three units", 0)).double()
     variance = (code[mixed[:, 0]] - code[mixed[:, 1]]).square() / 4
     ratio = change / -variance[:, None]
     torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))
-    assert panel_models.relative_change(net, moved) > 0.1
-    assert panel_models.relative_change(net, net) == 0
 
 
 def test_one_temperature_matches_the_loss() -> None:
@@ -79,7 +75,6 @@ def test_matched_losses_bound_the_train_bar(tiny: xr.Dataset) -> None:
     assert float(tiny.loss_difference.sel(pair=BUILT).max()) < 1e-9
     assert float(fine.sel(set="train").max()) <= 2 * closing_panel.SMOKE.loss
     assert float(tiny.distance.sel(pair=BUILT, set=["train", "test"]).max()) < 1e-6
-    assert float(tiny.control_distance.max()) < 1e-4
     assert tiny.natural.values.tolist() == [True, True, True, False]
 
 
@@ -90,10 +85,8 @@ def planted(rule_memory: list[float], memories: list[float], mechanisms: list[fl
     return xr.Dataset(
         {
             "distance": (("seed", "pair", "set"), rows),
-            "yardstick": (("seed", "set"), np.array([[0.01, 0.02, 0.5]] * 5)),
-            "control_distance": (("seed", "set"), np.zeros((5, 3))),
+            "yardstick": (("seed", "set"), np.array([[0.01, 0.02, 0.25]] * 5)),
             "loss_difference": (("seed", "pair"), np.zeros((5, 4))),
-            "shift": ("seed", np.ones(5)),
         },
         {"seed": range(5), "pair": pairs, "set": ["train", "test", "elsewhere"]},
     )
@@ -109,7 +102,6 @@ def test_claims_and_controls_on_planted_records() -> None:
         assert claim.control.manipulation(change(good)).holds, claim.id
         unmatched = good.assign(loss_difference=good.loss_difference + 1e-3)
         assert not claim.control.manipulation(change(unmatched)).holds, claim.id
-    assert not closing_panel_checks.matched_and_moved(good.assign(shift=good["shift"] * 0.01)).holds
     # A control that could fail: were the control's partners apart too, the claim would hold in it.
     apart = good.assign(yardstick=good.yardstick.copy(data=np.array([[0.01, 0.9, 0.9]] * 5)))
     assert closing_panel_checks.memory_parts(closing_panel_checks.rule_for_memory(apart)).holds
@@ -122,8 +114,8 @@ def test_claims_and_controls_on_planted_records() -> None:
         (closing_panel_checks.memory_parts, {"rule_memory": [0.01, 0.3, 0.9]}),
         (closing_panel_checks.rule_agrees, {"mechanisms": [0.01, 0.06, 0.5]}),
         (closing_panel_checks.parts_elsewhere, {"mechanisms": [0.01, 0.06, 0.5]}),
-        (closing_panel_checks.parts_elsewhere, {"mechanisms": [0.01, 0.02, 0.04]}),
-        (closing_panel_checks.parts_elsewhere, {"built": [0.0, 0.0, 0.01]}),
+        (closing_panel_checks.parts_elsewhere, {"mechanisms": [0.01, 0.02, 0.3]}),
+        (closing_panel_checks.parts_elsewhere, {"built": [0.0, 0.0, 0.3]}),
         (closing_panel_checks.parts_elsewhere, {"mechanisms": [float("nan")] * 3}),
     ],
 )

@@ -11,9 +11,7 @@ pytestmark = pytest.mark.browser
 
 # What a reader sees, and what a screen reader is told: live sentence, outputs, and the text of the control's value.
 # A text set token by token is a picture too: its tints, marks and chosen token are what is seen.
-PICTURE = (
-    """(figure) => [...figure.querySelectorAll("svg, img, canvas, .hx-tokens")].map((node) => node.outerHTML).join("")"""
-)
+PICTURE = """(figure) => [...figure.querySelectorAll("svg, img, canvas, .hx-tokens")].map((node) => node.outerHTML).join("")"""
 WORDS = """(figure) => [
   ...[...figure.querySelectorAll("[aria-live], output, [role=status]")].map((node) => node.textContent),
   ...[...figure.querySelectorAll("[aria-valuetext]")].map((node) => node.getAttribute("aria-valuetext")),

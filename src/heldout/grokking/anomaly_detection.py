@@ -232,7 +232,7 @@ CLAIMS = (
     ),
     Claim(
         id="anomaly_detection.plain_scores_do_not",
-        says="Neither low confidence nor distance from the training pairs tells them: both areas below .7.",
+        says="Neither low confidence nor a large distance from the training pairs tells them: both areas below .7.",
         rows=("S3.9",),
         source=_OURS,
         check=checks.plain_scores_fail,

@@ -243,12 +243,12 @@ def describe(result: xr.Dataset) -> str:
 CLAIMS = (
     Claim(
         id="circuit_efficiency.table_grows",
-        says="Three times as many random labels take at least 1.5 times the squared norm, at equal training loss.",
+        says="At equal training loss the squared norm for random labels grows at least as their number to the power .3.",
         rows=("S2.1",),
         source="Varma et al. 2023, arXiv 2309.02390; measure and thresholds ours",
         check=checks.table_grows,
         control=Control(
-            says="networks that hold the rule, on the most pairs and on the next fewer",
+            says="networks that hold the rule, on the same numbers of pairs",
             change=checks.rule_as_table,
             manipulation=checks.fitted,
         ),

@@ -89,8 +89,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
 
     Returns:
         accuracy (seed, phases, width), over all P^2 pairs; noise (seed, phases, width), root mean square over pairs and
-        answers of what the logits hold besides half the sum of cos(2 pi k (a + b - c) / P), per unit; tuned (seed, phases), how much of a
-        unit's input its frequency explains, least over units of the narrowest network.
+        answers of what the logits hold besides half the sum of cos(2 pi k (a + b - c) / P), per unit; tuned (seed, phases), how
+        much of a unit's input its frequency explains, least over units of the narrowest network.
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     shape = (len(seeds), len(PHASES), len(config.widths))

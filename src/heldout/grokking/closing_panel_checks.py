@@ -9,7 +9,7 @@ from heldout.distances import Pair
 
 GROKKED, MEMORY, TRANSFORMER = "grokked", "memory", "transformer"
 OTHER_GROKKED, OTHER_MEMORY = "another grokked", "another memory"
-UNITS, SHIFTED = "with 3 units", "weights shifted"
+UNITS = "with 3 units"
 PAIRS = (
     Pair(first=GROKKED, second=MEMORY, kind="natural"),
     Pair(first=MEMORY, second=OTHER_MEMORY, kind="natural"),
@@ -18,7 +18,6 @@ PAIRS = (
 )
 RULE_AND_MEMORY, MEMORIES, MECHANISMS, BUILT = (pair.name for pair in PAIRS)
 RULER = Pair(first=GROKKED, second=OTHER_GROKKED, kind="natural")
-SAME = Pair(first=GROKKED, second=SHIFTED, kind="constructed")
 
 
 def _close(result: xr.Dataset, pair: str, *sets: str) -> xr.DataArray:
@@ -40,21 +39,18 @@ def rule_agrees(result: xr.Dataset) -> Evidence:
 
 
 def parts_elsewhere(result: xr.Dataset) -> Evidence:
-    """Per seed, the least elsewhere distance of the pairs that agree on training and held-out pairs; NaN where one does not."""
+    """Per seed, the least elsewhere distance of the pairs that agree on training and held-out pairs, over the yardstick's there.
+
+    NaN where a pair does not agree.
+    """
     agreed = _close(result, MECHANISMS, "train", "test") & _close(result, BUILT, "train", "test")
     apart = result.distance.sel(pair=[MECHANISMS, BUILT], set="elsewhere").min("pair")
-    return across_seeds(apart.where(agreed), above=distances.RISEN, share=0.8)
+    return across_seeds((apart / result.yardstick.sel(set="elsewhere")).where(agreed), above=1.5, share=0.8)
 
 
 def matched(result: xr.Dataset) -> Evidence:
     """A manipulation check: the largest difference of the training losses."""
     return across_seeds(result.loss_difference.max("pair", skipna=False), below=1e-6)
-
-
-def matched_and_moved(result: xr.Dataset) -> Evidence:
-    """A manipulation check: how far the weights are shifted; NaN where the training losses are not matched."""
-    fine = result.loss_difference.max("pair", skipna=False) < 1e-6
-    return across_seeds(result["shift"].where(fine), above=0.1)
 
 
 def rule_for_memory(result: xr.Dataset) -> xr.Dataset:
@@ -66,11 +62,6 @@ def memory_for_rule(result: xr.Dataset) -> xr.Dataset:
     """Two draws of the memory in the place of every pair and of the yardstick."""
     measured = result.distance.sel(pair=MEMORIES, drop=True)
     return _in_every_place(result, measured).assign(yardstick=measured)
-
-
-def shift_for_every_pair(result: xr.Dataset) -> xr.Dataset:
-    """The network with shifted weights in the place of every partner."""
-    return _in_every_place(result, result.control_distance)
 
 
 def _in_every_place(result: xr.Dataset, measured: xr.DataArray) -> xr.Dataset:

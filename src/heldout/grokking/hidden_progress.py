@@ -1,4 +1,4 @@
-"""How much of the early fall of the restricted loss is memorized labels, how much a vote, and how much a circuit for the sum.
+"""How much of the early fall of the restricted loss is in the training pairs, how much a vote, and how much a circuit.
 
 The restricted loss keeps of the logits their part along cos(w(a + b)) and sin(w(a + b)) at the key frequencies, and falls
 before the held-out loss does (Nanda et al. 2023, arXiv 2301.05217, section 5). It is computed from all P^2 pairs: each value

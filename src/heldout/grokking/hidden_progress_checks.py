@@ -16,10 +16,11 @@ def bound(result: xr.Dataset) -> float:
 
 def crossing(result: xr.Dataset, loss: xr.DataArray) -> xr.DataArray:
     """The step at which a loss first goes below :func:`bound`, on straight lines between probes; the last step if never."""
-    return xr.apply_ufunc(
+    steps: xr.DataArray = xr.apply_ufunc(
         _crossing, loss, input_core_dims=[["step"]], vectorize=True,
         kwargs={"steps": result.step.values.astype(float), "level": bound(result)},
     )  # fmt: skip
+    return steps
 
 
 def _crossing(loss: np.ndarray, *, steps: np.ndarray, level: float) -> float:
@@ -62,7 +63,8 @@ def part_fallen(result: xr.Dataset, table: str) -> xr.DataArray:
     below = result.restricted_loss.sel(table="network", drop=True) < bound(result)
     at = below.argmax("step").where(below.any("step"), result.sizes["step"] - 1).astype(int)
     fallen = math.log(float(result.modulus)) - result.restricted_loss.isel(step=at)
-    return fallen.sel(table=table) / fallen.sel(table="network")
+    part: xr.DataArray = fallen.sel(table=table) / fallen.sel(table="network")
+    return part
 
 
 def rescue(result: xr.Dataset) -> xr.DataArray:

@@ -86,16 +86,6 @@ def with_three_units(net: PairMLP, size: float, seed: int) -> PairMLP:
     return _rebuilt(net, {"left": left, "right": right, "unembed": unembed})
 
 
-@torch.no_grad()
-def shifted(net: PairMLP, seed: int) -> PairMLP:
-    """Other weights, the same function of mixtures too: a random vector is added to every left row and taken from every right."""
-    shift = torch.randn(net.left.shape[1], generator=generator("shifted rows", seed)) * net.left.std()
-    moved = _rebuilt(net, {})
-    moved.left.add_(shift)
-    moved.right.sub_(shift)
-    return moved
-
-
 def _rebuilt(net: PairMLP, more: dict[str, Tensor]) -> PairMLP:
     """A copy with columns added to its tables, in float64."""
     state = {name: value.detach().double() for name, value in net.named_parameters()}
@@ -104,12 +94,6 @@ def _rebuilt(net: PairMLP, more: dict[str, Tensor]) -> PairMLP:
     copy = PairMLP(modulus, width, generator=torch.Generator(), activation=net.activation, dtype=torch.float64)
     copy.load_state_dict(state)
     return copy
-
-
-def relative_change(first: PairMLP, second: PairMLP) -> float:
-    """Length of the difference of two networks' first-layer tables over the length of the first's; the sizes must agree."""
-    before, after = (torch.cat([net.left, net.right]).detach().double() for net in (first, second))
-    return float((after - before).norm() / before.norm())
 
 
 def load(nets: Sequence[Net], states: Sequence[dict[str, Tensor]]) -> None:

@@ -12,7 +12,8 @@ def question() -> dict[str, Any]:
         "alt": "A question with three answers to choose from.",
         "data": {
             "question": "The restricted loss has fallen to half of a uniform guess. The held-out loss has not. Now take the "
-            "logits of every new pair and exchange which wrong answer got which of them, pair by pair. How much of the fall is left?",
+            "logits of every new pair and exchange which wrong answer got which of them, pair by pair. How much of the fall is "
+            "left?",
             "options": [
                 {
                     "label": "Almost nothing: the fall showed a circuit, and its waves are gone.",
