@@ -98,7 +98,7 @@ class Trained:
         for position in range(len(self.steps)):
             flat = torch.from_numpy(self.history.values["weights"][position, seed]).to(device)
             sizes = [p.numel() for p in network.parameters()]
-            parts = zip(network.named_parameters(), flat.split(sizes), strict=True)
+            parts = zip(network.named_parameters(), flat.split(sizes), strict=True)  # type: ignore[no-untyped-call]  # torch leaves it untyped
             weights = {name: part.view(parameter.shape) for (name, parameter), part in parts}
             logits = answers(network, weights, self.pairs)
             yield Look(
