@@ -192,7 +192,7 @@ CLAIMS = (
         control=Control(
             says="the same logits averaged over pairs with one a - b",
             change=checks.difference_for_sum,
-            manipulation=checks.learned_in_the_end,
+            manipulation=checks.mostly_memorized,
         ),
     ),
     Claim(
