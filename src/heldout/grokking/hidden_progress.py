@@ -188,11 +188,12 @@ CLAIMS = (
         says="The restricted loss halves at least ten updates before the held-out loss.",
         rows=("S2.4",),
         source="Nanda et al. 2023, arXiv 2301.05217, section 5, who show one run at P = 113",
+        expected_at_paper="in part",
         check=checks.restricted_leads,
         control=Control(
             says="the same logits averaged over pairs with one a - b",
             change=checks.difference_for_sum,
-            manipulation=checks.mostly_memorized,
+            manipulation=checks.learned_in_the_end,
         ),
     ),
     Claim(
