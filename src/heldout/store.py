@@ -5,10 +5,7 @@ numerical libraries and kind of device. Its own SHA-256 is part of its name: an 
 computed again. Files are written to a temporary name, flushed to disk and renamed, under a lock.
 """
 
-import ast
-import functools
 import hashlib
-import importlib.util
 import json
 import os
 import sys
@@ -29,7 +26,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 import heldout
-from heldout import devices, experiment
+from heldout import devices, experiment, sources
 from heldout.experiment import Experiment, Progress
 
 SUFFIX = ".nc"
@@ -125,43 +122,8 @@ def _quiet() -> bool | None:
 def cache_key(module: Experiment, config: Any, device_type: str) -> str:
     """Readable name and 20 hexadecimal digits that change with config, source, numerical libraries and kind of device."""
     libraries = [".".join(library.__version__.split(".")[:2]) for library in (torch, numpy, scipy, sklearn)]
-    parts = (experiment.config_json(config), source_digest(module.__name__), *libraries, device_type)
+    parts = (experiment.config_json(config), sources.digest(module.__name__), *libraries, device_type)
     return f"{experiment.short_name(module)}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:20]}"
-
-
-def source_digest(name: str) -> str:
-    """SHA-256 over the source of a ``heldout`` module and of every ``heldout`` module that it imports, directly or not."""
-    seen: dict[str, bytes] = {}
-    waiting = [name]
-    while waiting:
-        current = waiting.pop()
-        path = _source_path(current)
-        if path is None or current in seen:
-            continue
-        seen[current] = path.read_bytes()
-        waiting.extend(_imports(seen[current]))
-    text = b"".join(key.encode() + b"\0" + seen[key] + b"\0" for key in sorted(seen))
-    return hashlib.sha256(text).hexdigest()
-
-
-def _source_path(name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
-        return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
-
-
-@functools.lru_cache(maxsize=512)
-def _imports(source: bytes) -> tuple[str, ...]:
-    """Names of the heldout modules that a source imports."""
-    found: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in found if name.split(".")[0] == "heldout")
 
 
 # --- files -------------------------------------------------------------------------------------------------------------

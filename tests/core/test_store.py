@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from heldout import store
-from heldout.double_descent import polynomials
+from heldout import sources, store
+from heldout.double_descent import polynomials, trained_networks
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_four_processes_compute_once(cache: Path) -> None:
     script = textwrap.dedent(
         """
         import time
-        from heldout import store
-        from heldout.double_descent import polynomials
+        from heldout import sources, store
+        from heldout.double_descent import polynomials, trained_networks
         original = polynomials.run
         def slow(*args, **kwargs):
             time.sleep(1.0)
@@ -161,11 +161,21 @@ def test_a_changed_constant_changes_the_key_and_the_result(tmp_path: Path, monke
     assert not store.load_or_run(copied, copied.SMOKE).equals(before)
 
 
-def test_digest_covers_imported_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = store.source_digest(polynomials.__name__)
+def _with_a_line_more(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     read = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda self: read(self) + (b"\n#" if self.name == "devices.py" else b""))
-    assert store.source_digest(polynomials.__name__) != before
+    monkeypatch.setattr(Path, "read_bytes", lambda self: read(self) + (b"\n#" if str(self).endswith(name) else b""))
+
+
+def test_digest_covers_imported_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sources.digest(polynomials.__name__)
+    _with_a_line_more(monkeypatch, "devices.py")
+    assert sources.digest(polynomials.__name__) != before
+
+
+def test_digest_leaves_out_the_list_of_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sources.digest(trained_networks.__name__)
+    _with_a_line_more(monkeypatch, "double_descent/__init__.py")
+    assert sources.digest(trained_networks.__name__) == before
 
 
 def test_records_round_trip_and_alteration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
