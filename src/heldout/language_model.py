@@ -5,6 +5,7 @@ root-mean-square norm) -> norm -> logits, through the embedding once more. Nothi
 weight; a caller who wants none says so with ``torch.no_grad``.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -225,6 +226,16 @@ def load(device: torch.device | str = "cpu") -> tuple[LanguageModel, Tokenizer]:
         weights[renamed(name)] = weight.to(device)
     model.load_state_dict(weights, assign=True)
     return model.eval(), made
+
+
+@functools.lru_cache(maxsize=1)
+def loaded(device: torch.device) -> tuple[LanguageModel, Tokenizer]:
+    """What :func:`load` gives, read from disk once a process; its weights are not to be changed.
+
+    Raises:
+        DataError: it was not fetched.
+    """
+    return load(device)
 
 
 NAMES = {

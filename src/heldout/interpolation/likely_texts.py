@@ -10,7 +10,6 @@ million parameters, tuned to follow instructions and kept in four bits a weight;
 without a page's headings and verse numbers; seeds pick from 76 famous passages, so the seeds that set the bounds share some.
 """
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,8 +36,9 @@ from heldout.interpolation.likely_passages import (
     text_called,
 )
 from heldout.interpolation.likely_text_checks import CLAIMS, HIT, LITTLE, NEARER
+from heldout.language_model import loaded
 
-__all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "describe", "numbers", "plot", "plot_verses", "run"]
+__all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "describe", "loaded", "numbers", "plot", "plot_verses", "run"]
 
 TEXTS = (
     "famous", "ordinary", "famous, reworded", "famous, again", "ordinary, again", "famous, reworded, again", "famous, as printed",
@@ -139,16 +139,6 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         },
         {"parameters": sum(weight.numel() for weight in model.parameters())},
     )
-
-
-@functools.lru_cache(maxsize=1)
-def loaded(device: torch.device) -> tuple[language_model.LanguageModel, Tokenizer]:
-    """The model, read from disk once a process; its weights are not to be changed.
-
-    Raises:
-        DataError: it was not fetched.
-    """
-    return language_model.load(device)
 
 
 def sampled(config: Config, seed: int, total: int) -> list[int]:
