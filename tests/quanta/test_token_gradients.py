@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from heldout.devices import generator
 from heldout.language_model import LanguageModel, Shape
-from heldout.quanta.token_gradients import Sketches, cosines, repeated_trigram
+from heldout.quanta.token_gradients import Sketches, cosines, repeated_trigram, whole_cosines
 
 SHAPE = Shape(vocabulary=11, width=16, layers=3, heads=4, key_heads=2, hidden=24)
 TOKENS = torch.tensor([0, 3, 7, 3, 9, 10, 3, 7, 1, 2])
@@ -42,6 +42,8 @@ def test_sketched_products_are_those_of_the_gradients_on_average() -> None:
     model = _model()
     whole = cosines(Sketches(model, last_blocks=3, rank=0).of(TOKENS, PLACES))
     assert whole.diagonal() == pytest.approx(1.0)
+    machine = Sketches(model, last_blocks=3, rank=2)
+    torch.testing.assert_close(whole_cosines([machine.factors(TOKENS, place) for place in PLACES]), whole)
     drawn = [cosines(Sketches(model, last_blocks=3, rank=12, seed=s).of(TOKENS, PLACES)) for s in range(30)]
     assert float((torch.stack(drawn).mean(0) - whole).abs().max()) < 0.05
     assert float((drawn[0] - whole).abs().max()) > 0

@@ -19,6 +19,8 @@ from heldout.devices import generator
 from heldout.experiment import require
 from heldout.language_model import LanguageModel
 
+Factors = dict[str, tuple[Float[Tensor, "position outputs"], Float[Tensor, "position inputs"]]]
+
 
 class Sketches:
     """Random projections of every linear layer of a model's last blocks.
@@ -69,11 +71,23 @@ class Sketches:
             for block in self._model.blocks[: self._first]:
                 before = block(before)
             for some in torch.split(torch.tensor(places, device=tokens.device), at_once):
-                for name, sketch in self._some(before, tokens, some):
-                    parts[name].append(sketch)
+                for name, error, inputs in self._some(before, tokens, some):
+                    outward, inward = self._projections[name]
+                    left = error if outward is None else error @ outward
+                    right = inputs if inward is None else inputs @ inward
+                    parts[name].append((left.mT @ right).flatten(1))
         return {name: torch.cat(each) for name, each in parts.items()}
 
-    def _some(self, before: Tensor, tokens: Tensor, places: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def factors(self, tokens: Int[Tensor, " length"], place: int) -> "Factors":
+        """Errors and inputs of every layer at one place, whose product over positions is the whole gradient."""
+        with _frozen(self._model), torch.no_grad():
+            before = functional.embedding(tokens[None, :place], self._model.embed)
+            for block in self._model.blocks[: self._first]:
+                before = block(before)
+            one = torch.tensor([place], device=tokens.device)
+            return {name: (error[0], inputs[0]) for name, error, inputs in self._some(before, tokens, one)}
+
+    def _some(self, before: Tensor, tokens: Tensor, places: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
         """One copy of the text a place, so that one backward pass gives each its own errors."""
         kept: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -97,10 +111,7 @@ class Sketches:
             for handle in handles:
                 handle.remove()
         for (name, (inputs, _)), error in zip(kept.items(), errors, strict=True):
-            outward, inward = self._projections[name]
-            left = error if outward is None else error @ outward
-            right = inputs if inward is None else inputs @ inward
-            yield name, (left.mT @ right).flatten(1)
+            yield name, error, inputs
 
 
 @contextmanager
@@ -122,6 +133,18 @@ def cosines(sketches: dict[str, Float[Tensor, "place numbers"]]) -> Float[Tensor
     products = torch.zeros(len(first), len(first), dtype=torch.float64, device=first.device)
     for each in sketches.values():
         products += (each @ each.T).double()
+    norms = products.diagonal().sqrt()
+    return (products / norms[:, None] / norms).clamp(-1, 1).float()
+
+
+def whole_cosines(factors: Sequence[Factors]) -> Float[Tensor, "place place"]:
+    """What :func:`cosines` estimates, from the whole gradients, none of which is ever formed."""
+    count = len(factors)
+    products = torch.zeros(count, count, dtype=torch.float64)
+    for a in range(count):
+        for b in range(a, count):
+            layers = ((*factors[a][name], *factors[b][name]) for name in factors[a])
+            products[a, b] = products[b, a] = sum(float(((e @ f.T) * (x @ y.T)).sum()) for e, x, f, y in layers)
     norms = products.diagonal().sqrt()
     return (products / norms[:, None] / norms).clamp(-1, 1).float()
 
