@@ -11,6 +11,7 @@ has 500, 100, widths to 1,000 and 20,000; a larger learning rate.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from heldout.claims import Claim, Control
 from heldout.devices import generator, numpy_generator
@@ -101,18 +103,14 @@ def _arms(config: Config, seeds: list[int]) -> dict[str, Arm]:
     plain = [[config.subset] * count for _ in seeds]
     # Shifted by one rank a seed, so that every rank has every size in some seed.
     mixed = [[SIZES[(task + seed) % len(SIZES)] for task in range(count)] for seed in seeds]
+    large, same = config.batch_size, [falling] * len(seeds)
     return {
-        "zipf": Arm([falling] * len(seeds), plain, config.batch_size, config.steps),
-        "permuted": Arm(permuted, plain, config.batch_size, config.permuted_steps),
-        "equal": Arm([equal] * len(seeds), plain, config.batch_size, config.equal_steps),
-        "mixed": Arm([falling] * len(seeds), mixed, config.batch_size, config.mixed_steps),
-        "small batch": Arm([falling] * len(seeds), plain, config.small_batch, config.small_steps),
+        "zipf": Arm(same, plain, large, config.steps),
+        "permuted": Arm(permuted, plain, large, config.permuted_steps),
+        "equal": Arm([equal] * len(seeds), plain, large, config.equal_steps),
+        "mixed": Arm(same, mixed, large, config.mixed_steps),
+        "small batch": Arm(same, plain, config.small_batch, config.small_steps),
     }
-
-
-def _looks(config: Config, steps: int) -> list[int]:
-    """Updates at which accuracy is taken: rounded, evenly spaced in the logarithm, without repeats."""
-    return sorted({round(step) for step in np.geomspace(config.first_look, steps, config.looks)})
 
 
 def _times(
@@ -123,12 +121,12 @@ def _times(
         random_tasks(seed, config.num_tasks, config.num_bits, sizes, shares)
         for seed, sizes, shares in zip(seeds, arm.sizes, arm.frequencies, strict=True)
     ]
-    sizes = (config.num_tasks, config.num_bits, config.width)
-    networks = [[ParityMLP(*sizes, generator=generator("emergence order", seed))] for seed in seeds]
+    shape = (config.num_tasks, config.num_bits, config.width)
+    networks = [[ParityMLP(*shape, generator=generator("emergence order", seed))] for seed in seeds]
     asked = [
         t.balanced(config.held_out, numpy_generator("held out", seed)) for t, seed in zip(tasks, seeds, strict=True)
     ]
-    looks = _looks(config, arm.steps)
+    looks = sorted({round(step) for step in np.geomspace(config.first_look, arm.steps, config.looks)})
     found = train(
         Together(networks, device),
         [online(t, arm.batch_size, "emergence order", seed) for t, seed in zip(tasks, seeds, strict=True)],
@@ -136,8 +134,11 @@ def _times(
         probe_steps=looks, progress=advance,
     )  # fmt: skip
     known = found["task_accuracy"][:, :, 0] >= checks.LEARNED
-    first: np.ndarray = np.where(known, np.array(looks)[:, None, None], np.inf).min(0)
-    return first
+    return np.asarray(np.where(known, np.array(looks)[:, None, None], np.inf).min(0))
+
+
+def _advance(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
 
 
 @recorded
@@ -149,14 +150,10 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         (arm, seed, task); budget and batch (arm).
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
-    arms = _arms(config, seeds)
-    total, before, times = sum(arm.steps for arm in arms.values()), 0, []
+    arms, times, before = _arms(config, seeds), [], 0
+    total = sum(arm.steps for arm in arms.values())
     for arm in arms.values():
-
-        def advance(done: int, _: int, before: int = before) -> None:
-            progress(before + done, total)
-
-        times.append(_times(config, arm, seeds, device, advance))
+        times.append(_times(config, arm, seeds, device, partial(_advance, progress, before, total)))
         before += arm.steps
     dims = ("arm", "seed", "task")
     return xr.Dataset(
@@ -192,17 +189,21 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         linestyle=(0, (4, 3)),
         label="proportional to 1/frequency",
     )
-    ax.set(xscale="log", yscale="log", xlabel="share of samples that are the task's own (log scale)")
-    ax.set_ylabel("updates until the task is learned (log scale)")
-    ax.legend(loc="upper right")
+    _log_axes(ax, "share of samples that are the task's own (log scale)", (0.02, 0.05, 0.1, 0.2, 0.4))
+    ax.legend(loc="lower left")
     return ax
+
+
+def _log_axes(ax: Axes, label: str, ticks: tuple[float, ...]) -> None:
+    ax.set(xscale="log", yscale="log", xlabel=label, ylabel="updates until the task is learned (log scale)")
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.xaxis.set_minor_locator(NullLocator())
 
 
 def _constant(result: xr.Dataset) -> float:
     """Median time x frequency over what is learned in the zipf arm."""
-    product = (result.time * result.frequency).sel(arm="zipf").values
-    known = product[np.isfinite(product)]
-    return float(np.median(known)) if len(known) else 1.0
+    product = (result.time * result.frequency).sel(arm="zipf")
+    return float(product.where(np.isfinite(product)).median())
 
 
 def plot_bits(result: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -213,8 +214,7 @@ def plot_bits(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     for size, color, marker in zip(SIZES, (style.GREEN, style.BLUE, style.VERMILION), "so^", strict=True):
         here = (mine.bits.values == size) & np.isfinite(mine.time.values)
         ax.scatter(rank[here], mine.time.values[here], s=22, color=color, marker=marker, label=f"{size} bits")
-    ax.set(xscale="log", yscale="log", xlabel="rank of the task's frequency (log scale)")
-    ax.set_ylabel("updates until the task is learned (log scale)")
+    _log_axes(ax, "rank of the task's frequency (log scale)", (1, 2, 5, 10, 20))
     ax.legend(loc="lower right")
     return ax
 
@@ -228,10 +228,9 @@ def describe(result: xr.Dataset) -> str:
     """The figure in words."""
     n = numbers(result)
     return (
-        "Updates until a task is learned against the share of samples that are its own, on logarithmic axes. The times fall "
-        f"along a line, from {n['time_4']:.0f} updates for the fourth task to {n['time_1']:.0f} for the most frequent, and lie "
-        "on the same line when the frequencies are permuted. With equal frequencies all times lie together, near "
-        f"{n['equal_time']:.0f} updates."
+        "Updates until a task is learned against the share of samples that are its own, on log axes. The times fall along "
+        f"a line, from {n['time_4']:.0f} for the fourth task to {n['time_1']:.0f} for the most frequent, also with frequencies "
+        f"permuted. With equal frequencies all lie together, near {n['equal_time']:.0f}."
     )
 
 

@@ -8,10 +8,10 @@ import xarray as xr
 from heldout.quanta.emergence_order_checks import prefix, times
 
 NAMES = {
-    "zipf": "frequency falls with the task's number",
-    "permuted": "the same frequencies, permuted",
-    "equal": "equal frequencies",
-    "small batch": "a tenth of the samples an update",
+    "zipf": "Frequency falls with the task's number",
+    "permuted": "The same frequencies, permuted",
+    "equal": "Equal frequencies",
+    "small batch": "A tenth of the samples an update",
 }
 SHOWN = 8  # ranks, from the most frequent on
 
@@ -67,8 +67,8 @@ def arms(result: xr.Dataset) -> dict[str, Any]:
     )
     return {
         "title": "Change how the frequencies are dealt",
-        "alt": "With falling frequencies, in whatever order they are dealt, time follows the rank of frequency; with equal ones it "
-        "is flat; with fewer samples an update every time is longer.",
+        "alt": "With falling frequencies, however they are dealt, time follows the rank of frequency; with equal ones it is "
+        "flat; with fewer samples an update every time is longer.",
         "data": {
             "x": {
                 "label": "rank of the task's frequency",
