@@ -127,9 +127,9 @@ def _times(
         t.balanced(config.held_out, numpy_generator("held out", seed)) for t, seed in zip(tasks, seeds, strict=True)
     ]
     looks = sorted({round(step) for step in np.geomspace(config.first_look, arm.steps, config.looks)})
+    streams = [online(t, arm.batch_size, "emergence order", seed) for t, seed in zip(tasks, seeds, strict=True)]
     found = train(
-        Together(networks, device),
-        [online(t, arm.batch_size, "emergence order", seed) for t, seed in zip(tasks, seeds, strict=True)],
+        Together(networks, device), streams,
         steps=arm.steps, learning_rate=config.learning_rate, probe=ByTask(asked, config.num_tasks, device),
         probe_steps=looks, progress=advance,
     )  # fmt: skip
@@ -208,8 +208,7 @@ def _constant(result: xr.Dataset) -> float:
 
 def plot_bits(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Time against rank in the mixed arm, by the number of bits, every learned task of every seed a mark."""
-    ax = style.axes(ax)
-    mine = result.sel(arm="mixed")
+    ax, mine = style.axes(ax), result.sel(arm="mixed")
     rank = np.broadcast_to(result.task.values, mine.time.shape)
     for size, color, marker in zip(SIZES, (style.GREEN, style.BLUE, style.VERMILION), "so^", strict=True):
         here = (mine.bits.values == size) & np.isfinite(mine.time.values)
