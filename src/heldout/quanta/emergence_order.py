@@ -173,9 +173,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Time against frequency in three arms, every learned task of every seed a mark, and the line of slope -1."""
     ax = style.axes(ax)
     for arm, color, marker, label in (
-        ("zipf", style.BLUE, "o", "frequency falls with the task's number"),
-        ("permuted", style.VERMILION, "x", "same frequencies, permuted"),
-        ("equal", style.GREEN, "s", "equal frequencies"),
+        ("zipf", style.BLUE, "o", "falls with the number"),
+        ("permuted", style.VERMILION, "x", "the same, permuted"),
+        ("equal", style.GREEN, "s", "equal"),
     ):
         mine = result.sel(arm=arm)
         ax.scatter(
@@ -187,7 +187,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         _constant(result) / shares,
         color=style.MUTED,
         linestyle=(0, (4, 3)),
-        label="proportional to 1/frequency",
+        label="slope -1",
     )
     _log_axes(ax, "share of samples that are the task's own (log scale)", (0.02, 0.05, 0.1, 0.2, 0.4))
     ax.legend(loc="lower left")

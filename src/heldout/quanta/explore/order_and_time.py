@@ -49,8 +49,8 @@ def question(result: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def arms(result: xr.Dataset) -> dict[str, Any]:
-    """Time against the rank of a task's frequency in every arm of three bits, beside a line in proportion to 1/frequency."""
+def _by_rank(result: xr.Dataset) -> tuple[list[np.ndarray], np.ndarray]:
+    """Least, median and greatest time by arm and rank, and the line in proportion to 1/frequency."""
     found, line = [], []
     for arm in NAMES:
         share = result.frequency.sel(arm=arm).values
@@ -62,9 +62,13 @@ def arms(result: xr.Dataset) -> dict[str, Any]:
     stack = np.stack(found)
     # A rank that some seed has not learned has no median that we could vouch for.
     everywhere = np.isfinite(stack).all(1)
-    low, middle, high = (
-        np.where(everywhere, np.quantile(stack, q, axis=1, method="nearest"), np.nan) for q in (0, 0.5, 1)
-    )
+    quantiles = [np.quantile(stack, q, axis=1, method="nearest") for q in (0.0, 0.5, 1.0)]
+    return [np.where(everywhere, each, np.nan) for each in quantiles], np.stack(line)
+
+
+def arms(result: xr.Dataset) -> dict[str, Any]:
+    """Time against the rank of a task's frequency in every arm of three bits, beside a line in proportion to 1/frequency."""
+    (low, middle, high), line = _by_rank(result)
     return {
         "title": "Change how the frequencies are dealt",
         "alt": "With falling frequencies, however they are dealt, time follows the rank of frequency; with equal ones it is "
@@ -73,7 +77,7 @@ def arms(result: xr.Dataset) -> dict[str, Any]:
             "x": {
                 "label": "rank of the task's frequency",
                 "scale": "log",
-                "values": np.arange(1, stack.shape[2] + 1),
+                "values": np.arange(1, middle.shape[1] + 1),
                 "symbol": "rank",
                 "format": ",",
             },
@@ -103,7 +107,7 @@ def arms(result: xr.Dataset) -> dict[str, Any]:
                 },
                 {
                     "name": "1/frequency, from the first",
-                    "values": np.stack(line),
+                    "values": line,
                     "by": ["arm"],
                     "color": 2,
                     "dash": True,
