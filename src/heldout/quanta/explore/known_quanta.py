@@ -54,7 +54,7 @@ def agreement(result: xr.Dataset) -> dict[str, Any]:
     return {
         "title": "Choose what is compared",
         "alt": "With absolute gradients the agreement of clusters and tasks falls from one to nothing as units are shared, with "
-        "the published similarity it is low from the start, and with the embedding rows alone it is one everywhere, trained or not.",
+        "the published similarity it is low from the start, and with the embedding rows alone it is one everywhere.",
         "data": {
             "x": {
                 "label": "probability s that a unit is open to another task",
