@@ -32,7 +32,7 @@ def _record(**labels: np.ndarray) -> xr.Dataset:
     return xr.Dataset(
         {
             "similarity": (("token", "other"), near.astype(np.float16)),
-            "labels": (("kind", "count", "repeat", "token"), np.array(rows).astype(int)),
+            "labels": (("kind", "count", "seed", "token"), np.array(rows).astype(int)),
             "exact": ("pair", exact),
             "sketched": ("pair", exact + 0.02 * noise),
             "small": ("pair", exact + 0.5 * noise),
@@ -110,7 +110,7 @@ def test_excerpts_are_of_every_source_and_hold_what_they_should() -> None:
         ({"last_blocks": 31}, "last_blocks"),
         ({"small_rank": 64}, "small_rank"),
         ({"counts": (20, 10)}, "counts"),
-        ({"repeats": 1}, "repeats"),
+        ({"num_seeds": 1}, "num_seeds"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, object], field: str) -> None:

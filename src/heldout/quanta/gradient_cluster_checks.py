@@ -22,10 +22,10 @@ Score = Callable[[Any, Any], float]
 
 
 def agreement(result: xr.Dataset, kind: str, measure: str, score: Score = adjusted_mutual_info_score) -> xr.DataArray:
-    """Mutual information of clusters with one label of the tokens, up to 1 (count, repeat); adjusted, it is 0 by chance."""
+    """Mutual information of clusters with one label of the tokens, up to 1 (count, seed); adjusted, it is 0 by chance."""
     truth, labels = unique_numbers(list(result[measure].values)), result.labels.sel(kind=kind)
     values = [[score(truth, row) for row in rows] for rows in labels.values]
-    return xr.DataArray(values, dims=("count", "repeat"))
+    return xr.DataArray(values, dims=("count", "seed"))
 
 
 def stability(result: xr.Dataset) -> xr.DataArray:

@@ -2,7 +2,7 @@
 
 Quanta discovery from gradients, Michaud et al. 2023 (arXiv 2303.13506, section 5), on SmolLM2-135M-Instruct, beside what the
 paper leaves out: how much of a cluster is its target token, the token before it, the kind of text, or nothing at all.
-Axes: token (and other, the same tokens), count (clusters asked for), repeat (a clustering with its own start), kind (what is
+Axes: token (and other, the same tokens), count (clusters asked for), seed (a clustering with its own start), kind (what is
 compared), pair (of checked tokens).
 Deviations from the paper: a model of 135 million weights in four bits, tuned to follow instructions; gradients of the last
 blocks only, as random sketches; hundreds of tokens, not ten thousand; a loss below 0.3 nats, not 0.1. One model and one draw of
@@ -45,8 +45,8 @@ class Config:
     checked: int = 12  # tokens whose gradients are compared whole as well
     small_rank: int = 4  # of a sketch that is too small
     counts: tuple[int, ...] = (10, 20, 40)  # clusters
-    repeats: int = 5
-    first_seed: int = 100  # of the draw of tokens and of the clusterings
+    num_seeds: int = 5  # clusterings of the same tokens, each from its own start
+    first_seed: int = 100  # of the clusterings; the first one also draws the tokens
 
     def __post_init__(self) -> None:
         require(self.excerpts >= 1, "excerpts", self.excerpts, "at least 1")
@@ -58,11 +58,11 @@ class Config:
         require(1 <= self.small_rank < self.rank, "small_rank", self.small_rank, f"from 1 to below rank={self.rank}")
         rising = list(self.counts) == sorted(set(self.counts)) and 2 <= self.counts[0] <= self.counts[-1] < self.tokens
         require(rising, "counts", self.counts, f"increasing, from 2 to below tokens={self.tokens}")
-        require(self.repeats >= 2, "repeats", self.repeats, "at least 2")
+        require(self.num_seeds >= 2, "num_seeds", self.num_seeds, "at least 2")
 
 
 SMOKE = Config(
-    excerpts=1, length=48, tokens=20, last_blocks=1, rank=16, checked=4, counts=(3, 6), repeats=2, first_seed=0
+    excerpts=1, length=48, tokens=20, last_blocks=1, rank=16, checked=4, counts=(3, 6), num_seeds=2, first_seed=0
 )  # fmt: skip
 BOOK = Config()
 PAPER = Config(excerpts=24, length=128, tokens=600, checked=20, counts=(20, 40, 80))
@@ -73,7 +73,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     """Choose tokens, sketch the gradient of each, compare them, and group them.
 
     Returns:
-        similarity (token, other), 1 - angle / pi of two gradients, float16; labels (kind, count, repeat, token), the cluster;
+        similarity (token, other), 1 - angle / pi of two gradients, float16; labels (kind, count, seed, token), the cluster;
         exact, sketched, small (pair), cosines of the checked tokens; loss (nats), source, before, previous and target of each
         token.
     """
@@ -98,20 +98,20 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             "similarity": variable(
                 ("token", "other"), similarity(cosine["gradients"]).astype(np.float16), "1 - angle / pi of two gradients"
             ),
-            "labels": variable(("kind", "count", "repeat", "token"), np.array(labels, dtype=np.int16), "cluster"),
+            "labels": variable(("kind", "count", "seed", "token"), np.array(labels, dtype=np.int16), "cluster"),
             "exact": variable("pair", exact, pair),
             "sketched": variable("pair", sketched, f"{pair}, sketched"),
             "small": variable("pair", small, f"{pair}, in a sketch that is too small"),
             "loss": variable("token", [c.loss for c in chosen], "loss of the token", "nats"),
-            "source": ("token", [texts[c.excerpt].source for c in chosen]),
-            "before": ("token", [before for before, _, _ in words]),
-            "previous": ("token", [previous for _, previous, _ in words]),
-            "target": ("token", [target for _, _, target in words]),
+            "source": variable("token", [texts[c.excerpt].source for c in chosen], "kind of text", "text"),
+            "before": variable("token", [before for before, _, _ in words], "text before the token", "text"),
+            "previous": variable("token", [previous for _, previous, _ in words], "token before", "text"),
+            "target": variable("token", [target for _, _, target in words], "token that is predicted", "text"),
         },
         {
             "kind": list(KINDS),
             "count": variable("count", list(config.counts), "clusters asked for"),
-            "repeat": list(range(config.first_seed, config.first_seed + config.repeats)),
+            "seed": list(range(config.first_seed, config.first_seed + config.num_seeds)),
         },
         {"candidates": len(found), "numbers_per_token": sum(each.shape[1] for each in sketches.values())},
     )  # fmt: skip
@@ -172,9 +172,9 @@ def _shuffled(sketches: dict[str, torch.Tensor], seed: int) -> dict[str, torch.T
 def _clusterings(affinity: np.ndarray, count: int, config: Config) -> list[np.ndarray]:
     return [
         SpectralClustering(
-            n_clusters=count, affinity="precomputed", n_init=5, random_state=config.first_seed + repeat
+            n_clusters=count, affinity="precomputed", n_init=5, random_state=config.first_seed + seed
         ).fit_predict(affinity)
-        for repeat in range(config.repeats)
+        for seed in range(config.num_seeds)
     ]
 
 
@@ -190,7 +190,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             ax.plot(np.full(len(values), x), values, "o", color=color, alpha=0.6, markersize=5)
             ax.plot([x - 0.09, x + 0.09], [np.median(values)] * 2, color=color, label=kind if j == 0 else None)
     ax.set_xticks(range(len(measures)), [LABELS[m].replace(" ", "\n", 1) for m in measures])
-    ax.set(ylabel="adjusted mutual information", ylim=(-0.1, 1))
+    ax.set(xlabel="what clusters are held against", ylabel="adjusted mutual information", ylim=(-0.1, 1))
     ax.legend(loc="upper right", title="compared")
     return ax
 
@@ -202,7 +202,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "candidates": int(result.attrs["candidates"]),
         "sketch": int(result.attrs["numbers_per_token"]),
         "clusters": int(result["count"][checks.MIDDLE]),
-        "repeats": result.sizes["repeat"],
+        "clusterings": result.sizes["seed"],
         "targets": len(np.unique(result.target.values)),
         "correlation": checks.correlation(result),
         "correlation_small": checks.correlation(result, "small"),
@@ -222,7 +222,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             ):
                 values = checks.agreement(result, kind, measure, score).isel(count=checks.MIDDLE)
                 found[f"{kind}_{measure}{short}"] = float(values.median())
-    sizes = np.bincount(result.labels.sel(kind="gradients").isel(count=checks.MIDDLE, repeat=0).values)
+    sizes = np.bincount(result.labels.sel(kind="gradients").isel(count=checks.MIDDLE, seed=0).values)
     found["largest"] = int(sizes.max())
     split = checks.splits(result)
     found |= {"split_targets": len(split), "splits": ", ".join(split)}

@@ -52,7 +52,7 @@ def opened(result: xr.Dataset) -> dict[str, Any]:
         "data": {
             "counts": counts,
             "initial": counts[MIDDLE],
-            "labels": result.labels.sel(kind="gradients").isel(repeat=0).values.tolist(),
+            "labels": result.labels.sel(kind="gradients").isel(seed=0).values.tolist(),
             "tokens": [
                 {"before": str(before)[-CHARACTERS:], "token": str(token), "source": str(source)}
                 for before, token, source in zip(*columns, strict=True)
