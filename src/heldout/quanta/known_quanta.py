@@ -198,7 +198,7 @@ def describe(result: xr.Dataset) -> str:
     return (
         f"Adjusted Rand index of clusters and tasks against the sharing of units, {n['seeds']} trained networks each. In "
         f"private subnetworks absolute gradients reach {n['absolute_after_0']:.2f} and the published similarity "
-        f"{n['published_after_0']:.2f}; all curves fall, and in the usual network, where every unit is shared, the best of "
+        f"{n['published_after_0']:.2f}; all curves end near zero: in the usual network, where every unit is shared, the best of "
         f"them in any seed is at {n['best_shared_most']:.2f}."
     )
 
