@@ -54,7 +54,7 @@ def stairs(records: list[xr.Dataset]) -> dict[str, Any]:
             "x": {"label": "updates", "scale": "log", "values": steps, "symbol": "updates", "format": ","},
             "y": {"label": "loss in nats", "scale": "log", "symbol": "loss", "format": ".3f", "range": [2e-3, 1.2]},
             "controls": [
-                {"name": "alpha", "label": "Frequencies", "values": names, "initial": names[-1]},
+                {"name": "alpha", "label": "Frequencies", "values": names, "initial": names[len(names) // 2]},
                 {"name": "rank", "label": "Task, by rank", "values": list(range(1, RANKS + 1)), "initial": 1},
             ],
             "series": [
