@@ -1,1 +1,0 @@
-"""Data of the explorables of the chapter on quanta, one module a page."""
