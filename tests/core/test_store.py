@@ -76,8 +76,8 @@ def test_four_processes_compute_once(cache: Path) -> None:
     script = textwrap.dedent(
         """
         import time
-        from heldout import sources, store
-        from heldout.double_descent import polynomials, trained_networks
+        from heldout import store
+        from heldout.double_descent import polynomials
         original = polynomials.run
         def slow(*args, **kwargs):
             time.sleep(1.0)
