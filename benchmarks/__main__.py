@@ -8,6 +8,7 @@ from benchmarks.engine import engine, engine_widths
 from benchmarks.grokking_step import grokking_step
 from benchmarks.harness import product_rate, table
 from benchmarks.hull import hulls
+from benchmarks.parity_sweep import parity_sweep
 from benchmarks.phase_grid import phase_grid
 from benchmarks.random_features import random_features
 
@@ -17,6 +18,7 @@ BENCHMARKS = {
     "engine_widths": engine_widths,
     "grokking_step": grokking_step,
     "hull": hulls,
+    "parity_sweep": parity_sweep,
     "phase_grid": phase_grid,
     "random_features": random_features,
 }

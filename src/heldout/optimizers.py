@@ -128,6 +128,18 @@ class FlatOptimizer:
         """Everything that must be saved to go on later."""
         return {"steps": self.steps, **{f"slot{i}": slot for i, slot in enumerate(self.slots)}}
 
+    def rescale(self, factor: float) -> None:
+        """Multiply every learning rate, for the updates from here on.
+
+        Raises:
+            ValueError: the factor is not positive, or members of AdamW differ in their rates.
+        """
+        require(0 < factor < math.inf, "factor", factor, "positive and finite")
+        self._one_rate *= factor
+        if not self._uniform:
+            require(self.rule.kind != "adamw", "kind", self.rule.kind, "another where rates differ")
+            self._rate *= factor
+
     @torch.no_grad()
     def step(self) -> None:
         """One update from the gradient as it stands."""

@@ -166,7 +166,21 @@ def trainer() -> dict[str, Any]:
     }
 
 
+def clusters() -> dict[str, Any]:
+    texts = [
+        ("the whale\nand", "\n", "prose"),
+        ("return x", "\n", "code"),
+        ("1. rice", "\n", "lists"),
+        ("one of", " the", "prose"),
+    ]
+    return {
+        "counts": [2, 3],
+        "labels": [[0, 0, 1, 0], [0, 1, 2, 2]],
+        "tokens": [{"before": before, "token": token, "source": source} for before, token, source in texts],
+    }
+
+
 DEMOS = {
     f.__name__: f
-    for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, clock, tokens, trainer)
+    for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, clock, tokens, trainer, clusters)
 }

@@ -118,6 +118,9 @@ def test_encode_turns_arrays_to_lists_and_non_finite_numbers_to_null() -> None:
         ("trainer", lambda d: d.update(modulus=13), "weights holds 3168 bytes; it must hold 3744"),
         ("trainer", lambda d: d.pop("order"), "lacks 'order'"),
         ("trainer", lambda d: d["decay"].update(initial=3), "starts at 3; allowed"),
+        ("clusters", lambda d: d["labels"][1].pop(), "must have length 4"),
+        ("clusters", lambda d: d["tokens"][0].pop("source"), "lacks 'source'"),
+        ("clusters", lambda d: d.update(initial=4), r"initial is 4; allowed: \[2, 3\]"),
     ],
 )
 def test_bad_data_are_rejected_with_what_is_allowed(module: str, change: Any, message: str) -> None:

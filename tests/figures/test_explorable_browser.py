@@ -268,6 +268,18 @@ def test_tokens_say_what_was_expected_instead(show: Any) -> None:
     assert page.inner_text(".hx-body output") == "1 of 2: Let"
 
 
+def test_clusters_show_their_tokens_the_largest_first(show: Any) -> None:
+    page = show("clusters").page
+    assert said(page).startswith("Cluster 1 of 2 holds 3 of 4 tokens. Its most frequent target is “↵”, 2 of 3;")
+    assert said(page).endswith("by kind of text: prose 2, code 1.")
+    assert page.locator(".hx-contexts mark").all_inner_texts() == ["↵", "↵", " the"]
+    page.focus("input[name=cluster]")
+    page.keyboard.press("ArrowRight")
+    assert said(page).startswith("Cluster 2 of 2 holds 1 of 4 tokens.")
+    page.select_option("select[name=count]", label="3")
+    assert said(page).startswith("Cluster 1 of 3 holds 2 of 4 tokens.")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_small_screens_need_no_sideways_scrolling(theme: str, show: Any) -> None:
     page = show(*MODULES, theme=theme, width=375).page

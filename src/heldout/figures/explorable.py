@@ -61,6 +61,9 @@ the logits sum over k of cos(2 pi k (a + b - c) / P) of every answer c, computed
 network of squares that learns sums in a worker of the browser. ``weights`` is the base64 text of float32 left, right, unembed,
 each (modulus, hidden); ``order`` that of uint16 a * modulus + b, of which the first share is trained on.
 
+**clusters** ``{counts: [number of clusters], labels: (count, token), tokens: [{before, token, source}], initial?: count}``:
+tokens in their contexts, cluster by cluster.
+
 Example::
 
     Explorable("frames", title="Test error against features", alt="A peak where p equals n.", data={

@@ -182,6 +182,16 @@ def _check_tokens(data: Data) -> None:
         names = found
 
 
+def _check_clusters(data: Data) -> None:
+    _need("data", data, "counts", "labels", "tokens")
+    counts, tokens = _items("counts", data["counts"]), _items("tokens", data["tokens"])
+    for part in tokens:
+        _need("tokens[]", part, "before", "token", "source")
+    _nested("labels", data["labels"], (len(counts), len(tokens)))
+    if data.get("initial", counts[0]) not in counts:
+        raise ValueError(f"initial is {data['initial']!r}; allowed: {counts!r}")
+
+
 def _check_trainer(data: Data) -> None:
     _need("data", data, "modulus", "hidden", "weights", "order", "learning_rate", "decay", "fraction", "steps")
     for name, entries in (("weights", 12 * data["modulus"] * data["hidden"]), ("order", 2 * data["modulus"] ** 2)):
@@ -201,6 +211,7 @@ CHECKS: dict[str, Callable[[Data], None]] = {
     "clock": _check_clock,
     "tokens": _check_tokens,
     "trainer": _check_trainer,
+    "clusters": _check_clusters,
 }
 
 
