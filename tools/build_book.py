@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Any
 
 import nbformat
 import yaml
+from jupyter_cache import get_cache
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE_SUFFIXES = (".ipynb", ".md")
+CELL_TIMEOUT = 300
 # Explorables emit plain HTML on the site; each notebook gets one thread.
 SITE_ENVIRONMENT = {"HELDOUT_SITE": "1", "OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
@@ -91,40 +94,51 @@ def expects_output(notebook: Path) -> bool:
     )
 
 
-def fill_store(root: Path, jobs: int) -> None:
-    """Execute the notebooks ``jobs`` at a time and drop what they show.
+def execute(notebook: Path, folder: Path) -> Path | None:
+    """Execute one notebook and return the file with its outputs, or None when a cell failed."""
+    start = time.monotonic()
+    executed = folder / f"{'.'.join(notebook.with_suffix('').parts[1:])}.ipynb"
+    command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", str(notebook)]
+    command += ["--output-dir", str(folder), "--output", executed.name, f"--ExecutePreprocessor.timeout={CELL_TIMEOUT}"]
+    result = subprocess.run(
+        command,
+        check=False,
+        cwd=notebook.parent,
+        env={**os.environ, **SITE_ENVIRONMENT},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    print(f"  {'/'.join(notebook.parts[-3:])}: {time.monotonic() - start:.0f} s", flush=True)
+    return executed if result.returncode == 0 else None
 
-    Jupyter Book executes pages one after another. Their results land in heldout's store here, so its own
-    pass finds them there. Failures are left for that pass to report.
+
+def execute_all(root: Path, jobs: int, cache_folder: Path) -> None:
+    """Execute the notebooks ``jobs`` at a time and put what they show where Jupyter Book looks for it.
+
+    Jupyter Book executes pages one after another. A notebook that fails here is left for its own pass, which
+    executes it once more and reports the failure.
     """
     sources = [page_source(root, page) for page in toc_pages(root)]
     notebooks = [source for source in sources if source is not None and source.suffix == ".ipynb"]
-
-    def execute(notebook: Path) -> None:
-        start = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "nbconvert",
-            "--to",
-            "notebook",
-            "--execute",
-            "--stdout",
-            str(notebook),
-        ]
-        subprocess.run(
-            command,
-            check=False,
-            cwd=notebook.parent,
-            env={**os.environ, **SITE_ENVIRONMENT},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        print(f"  {notebook.relative_to(root).as_posix()}: {time.monotonic() - start:.0f} s", flush=True)
-
     print(f"executing {len(notebooks)} notebooks, {jobs} at a time", flush=True)
-    with ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(execute, notebooks))
+    cache = get_cache(str(cache_folder))
+    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(jobs) as pool:
+        results = pool.map(lambda notebook: execute(notebook, Path(name)), notebooks)
+        for notebook, executed in zip(notebooks, results, strict=True):
+            if executed is not None:
+                cache.cache_notebook_file(executed, uri=str(notebook), overwrite=True)
+
+
+def config_that_reads_the_cache(root: Path, output: Path) -> Path:
+    """Write _config.yml anew with execution ``force`` replaced by ``cache``, and return the file's path."""
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    if config["execute"]["execute_notebooks"] == "force":
+        config["execute"]["execute_notebooks"] = "cache"
+    extensions = config["sphinx"]["local_extensions"]
+    config["sphinx"]["local_extensions"] = {key: str(root / folder) for key, folder in extensions.items()}
+    written = output / "_config.yml"
+    written.write_text(yaml.safe_dump(config, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    return written
 
 
 def build(root: Path, jobs: int = 1) -> list[str]:
@@ -132,14 +146,14 @@ def build(root: Path, jobs: int = 1) -> list[str]:
     if problems := source_problems(root):
         return problems
     output = root / "_build"
-    first_build = not (output / "html" / "index.html").is_file()
     for stale in ("html", ".doctrees", ".jupyter_cache"):
         shutil.rmtree(output / stale, ignore_errors=True)
-    if jobs > 1 and first_build:
-        fill_store(root, jobs)
+    output.mkdir(exist_ok=True)
+    execute_all(root, jobs, output / ".jupyter_cache")
     book = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    config = config_that_reads_the_cache(root, output)
     result = subprocess.run(
-        [*book, "build", str(root), "-n", "--all", "-W", "--keep-going"],
+        [*book, "build", str(root), "--config", str(config), "-n", "--all", "-W", "--keep-going"],
         check=False,
         env={**os.environ, **SITE_ENVIRONMENT},
     )
@@ -153,7 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Build, then say where the site is or what is wrong. Exit status 0 only for a whole book."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=ROOT, help="folder that holds _config.yml")
-    parser.add_argument("--jobs", type=int, default=1, help="notebooks executed at a time before a first build")
+    parser.add_argument("--jobs", type=int, default=1, help="notebooks executed at a time")
     options = parser.parse_args(arguments)
     root: Path = options.root.resolve()
     start = time.monotonic()
