@@ -1,15 +1,17 @@
 """Gradients in closed form against autograd, clusters of a hand-made matrix, planted records, bad sizes."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch.nn import functional
 
 from heldout.quanta import known_quanta, known_quanta_checks, sample_gradients
-from heldout.quanta.parity import random_tasks, zipf
+from heldout.quanta.parity import Batch, random_tasks, zipf
 from heldout.quanta.parity_networks import ParityMLP
 
 
@@ -53,6 +55,34 @@ def test_signs_are_those_of_the_labels() -> None:
     sign = (1 - 2 * batch.label).double()
     torch.testing.assert_close(found["published"], torch.outer(sign, sign) * found["logit"])
     torch.testing.assert_close(found["unsigned"], found["published"].abs())
+
+
+def test_mean_cosine_is_the_distance_of_the_two_mean_directions() -> None:
+    """The page's proposition, over all strings of bits of one task."""
+    bits = torch.tensor(list(product([-1.0, 1.0], repeat=6)))
+    batch = Batch(torch.zeros(64, dtype=torch.int64), bits, (bits[:, 0] * bits[:, 2] < 0).float())
+    network = ParityMLP(1, 6, 20, generator=torch.Generator().manual_seed(2)).double()
+    directions = functional.normalize(by_autograd(network, batch, loss=False, rows=False), dim=1)
+    odd, even = directions[batch.label > 0].mean(0), directions[batch.label == 0].mean(0)
+    found = sample_gradients.cosines({key: value.detach() for key, value in network.named_parameters()}, batch)
+    torch.testing.assert_close(found["published"].mean(), (odd - even).square().sum() / 4)
+    torch.testing.assert_close(found["logit"].mean(), (odd + even).square().sum() / 4)
+
+
+def test_agreement_is_sklearns() -> None:
+    random = np.random.default_rng(0)
+    for groups in (2, 5, 9):
+        truth = np.repeat(np.arange(8), 5)
+        given = np.where(random.random(40) < 0.6, truth, random.integers(0, groups, 40))
+        expected = adjusted_rand_score(truth, given), normalized_mutual_info_score(truth, given)
+        np.testing.assert_allclose(sample_gradients.agreement(truth, given), expected, atol=1e-12)
+    np.testing.assert_allclose(sample_gradients.agreement(truth, 7 - truth), (1, 1))
+
+
+def test_errors_turn_cosines_of_different_labels(record: xr.Dataset) -> None:
+    of = {name: record.sel(similarity=name) for name in ("published", "logit")}
+    np.testing.assert_allclose(of["published"].agree, of["logit"].agree)
+    np.testing.assert_allclose(of["published"].oppose, -of["logit"].oppose)
 
 
 def test_angles_and_clusters_by_hand() -> None:
@@ -114,6 +144,10 @@ def test_checks_fail_on_planted_records() -> None:
     assert not checks.none_in_shared(planted(0.1, 1.0, 0.3)).holds
     unlearned = planted(0.1, 1.0, 0.02, accuracy=0.6)
     assert not any(check(unlearned).holds for check in (judged[0], judged[1], judged[3], checks.all_learned))
+    fine.accuracy.loc[{"stage": "after", "seed": 0}] = 0.9
+    one_out = checks.published_fails(fine)
+    assert not one_out.holds
+    assert (one_out.low, one_out.high) == (0.1, 0.1)
     assert not checks.nothing_learned(fine).holds
 
 

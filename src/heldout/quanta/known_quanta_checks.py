@@ -1,6 +1,5 @@
 """What the claims about known quanta measure on a record."""
 
-import numpy as np
 import xarray as xr
 
 from heldout.claims import Evidence, across_seeds
@@ -34,24 +33,28 @@ def expected_overlap(sharing: xr.DataArray, num_tasks: int) -> xr.DataArray:
     return both / one
 
 
-def measured_overlap(result: xr.Dataset, similarity: str = "absolute") -> xr.DataArray:
-    """Mean cosine between tasks over that within, in proportion to its value where all is shared; after training."""
-    mine = result.sel(similarity=similarity, stage="after")
+def measured_overlap(result: xr.Dataset, stage: str = "after") -> xr.DataArray:
+    """Absolute gradients: mean cosine between tasks over that within, divided by its value where all is shared."""
+    mine = result.sel(similarity="absolute", stage=stage)
     ratio = mine.between / mine.within
     whole: xr.DataArray = ratio / ratio.sel(sharing=1.0)
     return whole
 
 
+def learned(result: xr.Dataset, values: xr.DataArray, sharing: float) -> xr.DataArray:
+    """NaN in the place of a seed that has not learned every task: it counts against a claim, and is in no range."""
+    kept: xr.DataArray = values.where(least_accuracy(result, sharing) > 0.95)
+    return kept
+
+
 def passes_disjoint(result: xr.Dataset) -> Evidence:
     """Per seed, the index of absolute gradients in private subnetworks that have learned."""
-    learned = least_accuracy(result, 0.0) > 0.95
-    return across_seeds(at(result, "ari", "absolute", 0.0).where(learned, -1.0), above=0.6, share=0.9)
+    return across_seeds(learned(result, at(result, "ari", "absolute", 0.0), 0.0), above=0.6, share=0.9)
 
 
 def published_fails(result: xr.Dataset) -> Evidence:
     """Per seed, the index of the published similarity in private subnetworks that have learned."""
-    learned = least_accuracy(result, 0.0) > 0.95
-    return across_seeds(at(result, "ari", "published", 0.0).where(learned, np.inf), below=0.3)
+    return across_seeds(learned(result, at(result, "ari", "published", 0.0), 0.0), below=0.3)
 
 
 def signs_cancel(result: xr.Dataset) -> Evidence:
@@ -61,8 +64,7 @@ def signs_cancel(result: xr.Dataset) -> Evidence:
 
 def none_in_shared(result: xr.Dataset) -> Evidence:
     """Per seed, :func:`best` of the usual network, where it has learned every task."""
-    learned = least_accuracy(result, 1.0) > 0.95
-    return across_seeds(best(result, 1.0).where(learned, np.inf), below=0.1)
+    return across_seeds(learned(result, best(result, 1.0), 1.0), below=0.1)
 
 
 def untrained_passes(result: xr.Dataset) -> Evidence:

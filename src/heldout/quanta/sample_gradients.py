@@ -1,10 +1,11 @@
 """Per-sample gradients of a parity network in closed form, their similarities, and the clusters of them.
 
-With u(x) = readout times the units that fire, h(x) the hidden layer and e = sigmoid(z) - y, the gradient of a sample's loss is
-e times the gradient of its logit z, whose parts are x u' (weights of the bits), u (bias), h (readout) and u again, in the row of
-the sample's own task (embedding). The inner products of two samples need no gradient. The offset of the output, whose gradient
-of z is 1 for every sample, is left out. Michaud et al. 2023 (arXiv 2303.13506, section 5) cluster tokens of a language model by
-the similarity 1 - arccos(C) / pi of the cosine C.
+With a_u the output weight of hidden unit u, h_iu its activation on sample i, x_ib the bits and e_i = sigmoid(z_i) - y_i, the
+gradient of a sample's loss is e_i times the gradient of its logit z_i. That has for each unit that fires the entries x_ib a_u
+(weights of the bits), a_u (bias), h_iu (output weight) and a_u again, in the row of the sample's own task (embedding). The inner
+products of two samples need no gradient. The offset of the output, whose gradient of z is 1 for every sample, is left out.
+Michaud et al. 2023 (arXiv 2303.13506, section 5) cluster tokens of a language model by the similarity 1 - arccos(C) / pi of the
+cosine C.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from sklearn.cluster import SpectralClustering
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
 
 from heldout.devices import numpy_generator
@@ -80,11 +80,27 @@ def clusters(similarity: Float[np.ndarray, "sample sample"], count: int, restart
 
 
 def pairs(
-    task: Int[np.ndarray, " sample"],
-) -> tuple[Bool[np.ndarray, "sample sample"], Bool[np.ndarray, "sample sample"]]:
-    """Which pairs of different samples are of one task, and which of two."""
-    same = task[:, None] == task[None]
-    return same & ~np.eye(len(task), dtype=bool), ~same
+    task: Int[np.ndarray, " sample"], label: Float[np.ndarray, " sample"]
+) -> dict[str, Bool[np.ndarray, "sample sample"]]:
+    """Which pairs of different samples are of one task, of two, of one task and label, of one task and two labels."""
+    same, alike = task[:, None] == task[None], label[:, None] == label[None]
+    within = same & ~np.eye(len(task), dtype=bool)
+    return {"within": within, "between": ~same, "agree": within & alike, "oppose": within & ~alike}
+
+
+def agreement(truth: Int[np.ndarray, " sample"], given: Int[np.ndarray, " sample"]) -> tuple[float, float]:
+    """Adjusted Rand index and normalized mutual information of two groupings of at least two groups each.
+
+    The same as sklearn's, which spend as much time on checking their arguments as the clustering takes.
+    """
+    counts = np.zeros((truth.max() + 1, given.max() + 1))
+    np.add.at(counts, (truth, given), 1)
+    rows, columns, total = counts.sum(1), counts.sum(0), counts.sum()
+    both, first, second, every = ((c * (c - 1) / 2).sum() for c in (counts, rows, columns, total))
+    expected = first * second / every
+    joint, mine, other = (-(p[p > 0] * np.log(p[p > 0])).sum() for p in (counts / total, rows / total, columns / total))
+    rand = (both - expected) / ((first + second) / 2 - expected)
+    return float(rand), float(2 * (mine + other - joint) / (mine + other))
 
 
 MEASURES = {
@@ -93,6 +109,8 @@ MEASURES = {
     "shuffled": ("adjusted Rand index of clusters and shuffled tasks", "1"),
     "within": ("mean cosine of two samples of one task", "1"),
     "between": ("mean cosine of samples of two tasks", "1"),
+    "agree": ("mean cosine of two samples of one task and one label", "1"),
+    "oppose": ("mean cosine of two samples of one task and two labels", "1"),
 }
 
 
@@ -110,14 +128,13 @@ def measured(
     for i, batch in enumerate(samples):
         truth = batch.task.numpy()
         shuffled = numpy_generator("shuffled tasks", i).permutation(truth)
-        same, other = pairs(truth)
+        chosen = pairs(truth, batch.label.numpy())
         for j in range(columns):
             for k, cosine in enumerate(cosines(networks.network(i, j), batch).values()):
                 given = clusters(angular(cosine), count, restarts)
-                found["ari"][i, j, k] = adjusted_rand_score(truth, given)
-                found["nmi"][i, j, k] = normalized_mutual_info_score(truth, given)
-                found["shuffled"][i, j, k] = adjusted_rand_score(shuffled, given)
-                found["within"][i, j, k] = cosine.numpy()[same].mean()
-                found["between"][i, j, k] = cosine.numpy()[other].mean()
+                found["ari"][i, j, k], found["nmi"][i, j, k] = agreement(truth, given)
+                found["shuffled"][i, j, k], _ = agreement(shuffled, given)
+                for name, which in chosen.items():
+                    found[name][i, j, k] = cosine.numpy()[which].mean() if which.any() else np.nan
             progress(i * columns + j + 1)
     return found

@@ -24,12 +24,12 @@ def question() -> dict[str, Any]:
                 },
                 {
                     "label": "Hardly: two samples of one task need not have similar gradients.",
-                    "feedback": "So it is. The sign of a gradient follows the label, and at the end of training they cancel.",
+                    "feedback": "So it is. Half of a task's samples have the other label, and the sign of the gradient with it.",
                     "correct": True,
                 },
                 {
                     "label": "Only after training: before it there are no quanta to find.",
-                    "feedback": "Training makes it no better: the indices below are higher before it than after.",
+                    "feedback": "Training makes it no better: in such a network the index is higher before it than after.",
                 },
             ],
         },
