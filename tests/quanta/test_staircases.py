@@ -10,8 +10,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from heldout.devices import generator, numpy_generator
 from heldout.figures.explorable_schema import checked
+from heldout.quanta import emergence, staircases
 from heldout.quanta import staircase_checks as checks
-from heldout.quanta import staircases
 from heldout.quanta.explore.staircases import question, stairs
 from heldout.quanta.parity import CHANCE, online, random_tasks, zipf
 from heldout.quanta.parity_networks import ParityMLP
@@ -91,6 +91,47 @@ def test_the_finite_exponent_approaches_the_law_as_tasks_grow() -> None:
         exponents.append(checks.finite_exponent(record))
     assert exponents[0] > exponents[1] > exponents[2] > 1 / 3 - 0.04
     assert exponents[2] == pytest.approx(1 / 3, abs=0.04)
+
+
+def test_sharp_stairs_are_shallower_read_after_than_before_each() -> None:
+    record = planted()
+    before, along, after = (checks.finite_exponent(record, when) for when in ("before", "all along", "after"))
+    assert before > along > after
+    # The same by brute force: the loss of sharp stairs at evenly spaced looks.
+    shares = zipf(30, 0.5)
+    looks = np.geomspace(1 / shares[0], 1 / shares[10], 5000, endpoint=False)
+    left = [shares[1 / shares > look * (1 + 1e-12)].sum() for look in looks]
+    assert along == pytest.approx(-np.polyfit(np.log(looks), np.log(left), 1)[0], abs=1e-3)
+
+
+def test_the_negated_majority_is_well_above_what_counts_as_learned() -> None:
+    bits = np.array(np.meshgrid([0, 1], [0, 1], [0, 1])).reshape(3, -1)
+    right = ((bits.sum(0) % 2 == 1) == (bits.sum(0) < 2)).mean()
+    assert right == 6 / 8
+    assert -(right * np.log(right) + (1 - right) * np.log(1 - right)) > 1.6 * emergence.KNOWN
+
+
+def test_the_shared_rule_on_a_slope() -> None:
+    rank = np.arange(1, 9)
+    near = np.stack([50.0 * rank**slope for slope in (1.4, 1.5, 1.6)])
+    assert emergence.slope_near(near, 1.5).holds
+    # The mean is within the bound, and its interval is not.
+    wide = np.stack([50.0 * rank**slope for slope in (1.2, 1.5, 2.1)])
+    found = emergence.slope_near(wide, 1.5)
+    assert abs(found.value - 1.5) < emergence.WITHIN
+    assert found.verdict == "in part"
+    near[1, 2] = np.inf
+    assert emergence.shared_ranks(near) == 2
+    assert emergence.slope_near(near, 1.5).verdict == "not reproduced"
+
+
+def test_first_looks_and_order() -> None:
+    known = np.array([[[False, True, False]], [[True, False, False]], [[True, True, False]]])
+    times = emergence.first_looks(known, [5, 10, 20])
+    assert times.tolist() == [[10, 5, np.inf]]
+    assert np.isnan(emergence.order(times, np.array([[1.0, 2.0, 3.0]]))).all()
+    times = np.array([[3.0, 9.0, 7.0, np.inf]])
+    assert emergence.order(times, np.array([[1.0, 2.0, 3.0, 4.0]])) == pytest.approx([0.5])
 
 
 def test_a_mean_on_a_line_has_no_bend() -> None:

@@ -1,11 +1,11 @@
-"""A quantum is learned in the order of its frequency and later the harder it is; time grows a little faster than 1/frequency.
+"""A quantum is learned in the order of its frequency, at a time about in proportion to 1/frequency, and later the harder it is.
 
 Michaud et al. 2023 (arXiv 2303.13506, section 3) on multitask sparse parity: that quanta are learned in the order of their
 use is their hypothesis QH2, and that rank k is used with probability proportional to k^-(alpha + 1) is QH3. Each arm changes
 one thing: how frequencies are given to tasks, how many bits a task has, or how many samples an update sees.
 
-Axes: arm, seed, task (in the order in which the tasks were drawn). An emergence time is the first look at which .95 of a
-task's held-out samples are right; infinite where training ends first.
+Axes: arm, seed, task (in the order in which the tasks were drawn). An emergence time is the first look at which a task's
+held-out loss is at most half of chance, as everywhere in this chapter; infinite where training ends first.
 Deviations: 30 tasks of 24 bits, width 128 and batches of 1,000, where the paper
 has 500, 100, widths to 1,000 and 20,000; a larger learning rate.
 """
@@ -25,6 +25,7 @@ from heldout.claims import Claim, Control
 from heldout.devices import generator, numpy_generator
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
+from heldout.quanta import emergence
 from heldout.quanta import emergence_order_checks as checks
 from heldout.quanta.parity import online, random_tasks, zipf
 from heldout.quanta.parity_networks import ByTask, ParityMLP, Together, train
@@ -115,8 +116,8 @@ def _arms(config: Config, seeds: list[int]) -> dict[str, Arm]:
 
 def _times(
     config: Config, arm: Arm, seeds: list[int], device: torch.device, advance: Progress
-) -> Float[np.ndarray, "seed task"]:
-    """Train one network a seed and find when each task is learned."""
+) -> Float[np.ndarray, "measure seed task"]:
+    """Train one network a seed and find when each task is learned, by half of chance and by .95 right."""
     tasks = [
         random_tasks(seed, config.num_tasks, config.num_bits, sizes, shares)
         for seed, sizes, shares in zip(seeds, arm.sizes, arm.frequencies, strict=True)
@@ -130,11 +131,10 @@ def _times(
     streams = [online(t, arm.batch_size, "emergence order", seed) for t, seed in zip(tasks, seeds, strict=True)]
     found = train(
         Together(networks, device), streams,
-        steps=arm.steps, learning_rate=config.learning_rate, probe=ByTask(asked, config.num_tasks, device),
-        probe_steps=looks, progress=advance,
+        steps=arm.steps, learning_rate=config.learning_rate,
+        probe=ByTask(asked, config.num_tasks, device, slices=emergence.SLICES), probe_steps=looks, progress=advance,
     )  # fmt: skip
-    known = found["task_accuracy"][:, :, 0] >= checks.LEARNED
-    return np.asarray(np.where(known, np.array(looks)[:, None, None], np.inf).min(0))
+    return np.stack(emergence.measured(found, looks))
 
 
 def _advance(progress: Progress, before: int, total: int, done: int, _: int) -> None:
@@ -146,8 +146,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     """Train all arms, each with one network a seed; tasks and initial weights of a seed are the same in all but the mixed arm.
 
     Returns:
-        time (arm, seed, task): updates until the task is learned, infinite if it is not by the end; frequency and bits
-        (arm, seed, task); budget and batch (arm).
+        time (arm, seed, task): updates until the task is learned, infinite if it is not by the end; sure_time, the same by a
+        stricter measure; frequency and bits (arm, seed, task); budget and batch (arm).
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     arms, times, before = _arms(config, seeds), [], 0
@@ -158,7 +158,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     dims = ("arm", "seed", "task")
     return xr.Dataset(
         {
-            "time": variable(dims, np.stack(times), "updates until a task is learned", "updates"),
+            "time": variable(dims, np.stack(times)[:, 0], "updates until half of chance", "updates"),
+            "sure_time": variable(dims, np.stack(times)[:, 1], "updates until .95 are right", "updates"),
             "frequency": variable(dims, [arm.frequencies for arm in arms.values()], "share of all samples"),
             "bits": variable(dims, [arm.sizes for arm in arms.values()], "bits in a task's parity", "bits"),
             "budget": variable("arm", [arm.steps for arm in arms.values()], "updates in all", "updates"),
@@ -236,7 +237,8 @@ def describe(result: xr.Dataset) -> str:
 CLAIMS = (
     Claim(
         id="emergence_order.follows_frequency",
-        says="With frequencies permuted over tasks, the rank correlation of time and rarity is above 0.9 in four of five seeds.",
+        says="With frequencies permuted over tasks, the rank correlation of time and rarity over the tasks learned is above 0.9 "
+        "in four of five seeds.",
         rows=("S3.2",),
         source="Michaud et al. 2023, arXiv 2303.13506, hypothesis QH2 and section 3",
         check=checks.order_follows_frequency,
@@ -260,12 +262,11 @@ CLAIMS = (
     ),
     Claim(
         id="emergence_order.slope",
-        says="The slope of log time on log rank is within 0.15 of alpha + 1.",
+        says="The slope of log time on log rank, over the ranks learned in every seed, is within 0.15 of alpha + 1.",
         rows=("S3.2",),
         source="Michaud et al. 2023, arXiv 2303.13506, hypotheses QH2 and QH3 with time in proportion to 1/p",
         paper_value="alpha + 1 by the argument",
         check=checks.slope_is_alpha_plus_one,
-        expected="in part",
         control=Control(
             says="tasks drawn equally often, in the place of the ranks",
             change=checks.equal_for_zipf,
@@ -274,7 +275,8 @@ CLAIMS = (
     ),
     Claim(
         id="emergence_order.harder_is_later",
-        says="At one frequency, a task of three bits takes more than 1.15 times as long as one of two, and four bits as three.",
+        says="At one frequency, a task of three bits takes more than 1.15 times as long as one of two, and four bits as three "
+        "(shown: the least of these factors).",
         rows=("S3.2",),
         source="this book",
         check=checks.harder_is_later,
@@ -283,18 +285,6 @@ CLAIMS = (
             says="tasks of three bits only, read as if they had two, three and four",
             change=checks.three_bits_for_mixed,
             manipulation=checks.mixed_is_learned,
-        ),
-    ),
-    Claim(
-        id="emergence_order.batch",
-        says="Time in updates falls with the batch to a power between 0.15 and 0.85: neither updates nor samples alone count.",
-        rows=("S3.2",),
-        source="this book",
-        check=checks.neither_updates_nor_samples,
-        control=Control(
-            says="the permuted arm, whose batch is the large one, in the place of the small batch",
-            change=checks.same_batch,
-            manipulation=checks.small_is_learned,
         ),
     ),
 )

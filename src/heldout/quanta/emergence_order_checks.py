@@ -5,14 +5,13 @@ import xarray as xr
 from jaxtyping import Float
 from scipy.stats import spearmanr
 
-from heldout.claims import Evidence, across_seeds, bootstrap_interval
+from heldout.claims import Evidence, across_seeds
+from heldout.quanta import emergence
 
-LEARNED = 0.95  # share of a task's held-out samples that are right
 
-
-def times(result: xr.Dataset, arm: str) -> Float[np.ndarray, "seed task"]:
+def times(result: xr.Dataset, arm: str, time: str = "time") -> Float[np.ndarray, "seed task"]:
     """Updates until each task is learned; infinite where it is not, NaN where it is not to be judged."""
-    found: np.ndarray = result.time.sel(arm=arm).values
+    found: np.ndarray = result[time].sel(arm=arm).values
     return found
 
 
@@ -23,12 +22,7 @@ def learned(result: xr.Dataset, arm: str) -> Float[np.ndarray, " seed"]:
 
 def rank_correlation(result: xr.Dataset, arm: str) -> Float[np.ndarray, " seed"]:
     """Spearman correlation of time with minus frequency over the tasks learned, one a seed."""
-    frequency, found = result.frequency.sel(arm=arm).values, []
-    for when, share in zip(times(result, arm), frequency, strict=True):
-        known = np.isfinite(when)
-        varied = known.sum() >= 3 and np.ptp(share[known]) > 0 and np.ptp(when[known]) > 0
-        found.append(float(spearmanr(when[known], -share[known]).statistic) if varied else np.nan)
-    return np.array(found)
+    return emergence.order(times(result, arm), -result.frequency.sel(arm=arm).values)
 
 
 def against_number(result: xr.Dataset, arm: str = "permuted") -> Float[np.ndarray, " seed"]:
@@ -57,19 +51,14 @@ def partial_correlation(result: xr.Dataset, arm: str = "permuted") -> float:
     return float((a - b * c) / np.sqrt((1 - b * b) * (1 - c * c)))
 
 
-def prefix(result: xr.Dataset, arm: str = "zipf") -> int:
+def prefix(result: xr.Dataset, arm: str = "zipf", time: str = "time") -> int:
     """Ranks, from the first on without a gap, that every seed has learned."""
-    everywhere = np.isfinite(times(result, arm)).all(0)
-    return int(np.argmin(everywhere)) if not everywhere.all() else len(everywhere)
+    return emergence.shared_ranks(times(result, arm, time))
 
 
-def slopes(result: xr.Dataset, first: int = 1, arm: str = "zipf") -> Float[np.ndarray, " seed"]:
+def slopes(result: xr.Dataset, first: int = 1, time: str = "time") -> Float[np.ndarray, " seed"]:
     """Slope of log time on log rank from rank ``first`` to the last that every seed has learned, one a seed."""
-    last = prefix(result, arm)
-    if last - first < 2:
-        return np.full(result.sizes["seed"], np.nan)
-    x = np.log(np.arange(first, last + 1))
-    return np.array([np.polyfit(x, np.log(when[first - 1 : last]), 1)[0] for when in times(result, arm)])
+    return emergence.rank_slopes(times(result, "zipf", time), first)
 
 
 def own_samples(result: xr.Dataset, arm: str = "zipf") -> Float[np.ndarray, "seed task"]:
@@ -92,14 +81,13 @@ def factors(result: xr.Dataset) -> Float[np.ndarray, "rank step"]:
     return np.array(found).reshape(-1, 2)
 
 
-def batch_exponents(result: xr.Dataset) -> Float[np.ndarray, " seed"]:
-    """e in time ~ batch^-e, mean over ranks learned with both batches, one a seed: 0 if updates count, 1 if samples."""
+def batch_exponents(result: xr.Dataset) -> Float[np.ndarray, "seed task"]:
+    """e in time ~ batch^-e from two batches, of every task: 0 if updates count, 1 if samples; NaN if not learned with both."""
     ratio = np.log(float(result.batch.sel(arm="zipf")) / float(result.batch.sel(arm="small batch")))
-    found = []
-    for few, many in zip(times(result, "small batch"), times(result, "zipf"), strict=True):
-        both = np.isfinite(few) & np.isfinite(many)
-        found.append(float(np.log(few[both] / many[both]).mean() / ratio) if both.any() else np.nan)
-    return np.array(found)
+    few, many = times(result, "small batch"), times(result, "zipf")
+    both = np.isfinite(few) & np.isfinite(many)
+    found: np.ndarray = np.log(np.where(both, few, np.nan) / np.where(both, many, np.nan)) / ratio
+    return found
 
 
 def order_follows_frequency(result: xr.Dataset) -> Evidence:
@@ -113,15 +101,8 @@ def frequency_beats_number(result: xr.Dataset) -> Evidence:
 
 
 def slope_is_alpha_plus_one(result: xr.Dataset) -> Evidence:
-    """Mean over seeds of :func:`slopes`, with its bootstrap interval, all of which must keep the bound; in part if some does."""
-    target, ranks = float(result.attrs["alpha"]) + 1, prefix(result)
-    bound = f"interval within 0.15 of {target:g}, over the {ranks} ranks learned in every seed"
-    found = slopes(result)
-    if not np.isfinite(found).all():
-        return Evidence(value=float("nan"), bound=bound, holds=False)
-    mean, low, high = bootstrap_interval(found)
-    inside, overlaps = target - 0.15 < low <= high < target + 0.15, low < target + 0.15 and high > target - 0.15
-    return Evidence(value=mean, low=low, high=high, bound=bound, holds=inside, partly=overlaps)
+    """:func:`heldout.quanta.emergence.slope_near`, held against alpha + 1."""
+    return emergence.slope_near(times(result, "zipf"), float(result.attrs["alpha"]) + 1)
 
 
 def harder_is_later(result: xr.Dataset) -> Evidence:
@@ -132,12 +113,6 @@ def harder_is_later(result: xr.Dataset) -> Evidence:
         return Evidence(value=float("nan"), bound=bound, holds=False)
     least, most = float(found.min()), float(found.max())
     return Evidence(value=least, low=least, high=most, bound=bound, holds=len(found) >= 3 and least > 1.15)
-
-
-def neither_updates_nor_samples(result: xr.Dataset) -> Evidence:
-    """Per seed, how far :func:`batch_exponents` is from the nearer of 0 (updates count) and 1 (samples count)."""
-    found = batch_exponents(result)
-    return across_seeds(np.minimum(found, 1 - found), above=0.15)
 
 
 def equal_is_learned(result: xr.Dataset) -> Evidence:
@@ -153,11 +128,6 @@ def prefix_is_long(result: xr.Dataset) -> Evidence:
 def mixed_is_learned(result: xr.Dataset) -> Evidence:
     """A manipulation check: the first three ranks are learned in every seed of what stands in the place of the mixed arm."""
     return across_seeds(np.isfinite(times(result, "mixed")[:, :3]).sum(1).astype(float), above=2)
-
-
-def small_is_learned(result: xr.Dataset) -> Evidence:
-    """A manipulation check: at least two tasks are learned in every seed of what stands in the place of the small batch."""
-    return across_seeds(learned(result, "small batch"), above=1)
 
 
 def _in_place_of(result: xr.Dataset, arm: str, time: np.ndarray) -> xr.Dataset:
@@ -183,12 +153,6 @@ def three_bits_for_mixed(result: xr.Dataset) -> xr.Dataset:
     return _in_place_of(result, "mixed", times(result, "zipf"))
 
 
-def same_batch(result: xr.Dataset) -> xr.Dataset:
-    """The permuted arm's updates read as if made with the small batch: each rank's time, with the large one."""
-    order = np.argsort(-result.frequency.sel(arm="permuted").values, axis=1)
-    return _in_place_of(result, "small batch", np.take_along_axis(times(result, "permuted"), order, axis=1))
-
-
 def quoted(result: xr.Dataset) -> dict[str, float | int | str]:
     """What the page quotes, under the names by which it does."""
     found: dict[str, float | int | str] = {
@@ -200,9 +164,8 @@ def quoted(result: xr.Dataset) -> dict[str, float | int | str]:
         "factor_ranks": len(factors(result)),
         "batch": int(result.batch.sel(arm="zipf")),
         "small_batch": int(result.batch.sel(arm="small batch")),
-        "expected_least": float(result.frequency.sel(arm="small batch").min() * result.batch.sel(arm="small batch")),
     }
-    equal = times(result, "equal")
+    equal, exponents = times(result, "equal"), batch_exponents(result)
     judged = {
         "spearman_zipf": rank_correlation(result, "zipf"),
         "spearman": rank_correlation(result, "permuted"),
@@ -210,7 +173,8 @@ def quoted(result: xr.Dataset) -> dict[str, float | int | str]:
         "spearman_equal": rank_correlation(equal_for_permuted(result), "permuted"),
         "slope": slopes(result),
         "late_slope": slopes(result, 3),
-        "exponent": batch_exponents(result),
+        "exponent": exponents[np.isfinite(exponents)],
+        "exponent_1": exponents[:, 0],
         "equal_time": equal[np.isfinite(equal)],
         **{f"own_{rank}": own_samples(result)[:, rank - 1] for rank in (1, 2, 3, 4)},
         **{f"time_{rank}": times(result, "zipf")[:, rank - 1] for rank in (1, 2, 3, 4)},
@@ -225,5 +189,8 @@ def quoted(result: xr.Dataset) -> dict[str, float | int | str]:
             f"{name}_low": float(np.min(proper)),
             f"{name}_high": float(np.max(proper)),
         }
-    found["slope_mean"] = float(slopes(result).mean())
+    found["sure_ranks"] = prefix(result, time="sure_time")
+    for name, time in (("slope_mean", "time"), ("sure_slope_mean", "sure_time")):
+        mean, low, high = emergence.slope_interval(times(result, "zipf", time))
+        found |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return found

@@ -25,7 +25,7 @@ def question(result: xr.Dataset) -> dict[str, Any]:
     low, middle, high = (np.quantile(when, q, axis=0, method="nearest") for q in (0.0, 0.5, 1.0))
     return {
         "title": "When will the rarer tasks be learned?",
-        "alt": "Time grows along a nearly straight line on logarithmic axes, a little more steeply than 1/frequency.",
+        "alt": "Time grows along a nearly straight line on logarithmic axes, about in proportion to 1/frequency.",
         "data": {
             "x": {
                 "label": "rank of the task's frequency",
