@@ -11,6 +11,7 @@ from scipy.integrate import solve_ivp
 from heldout.devices import generator
 from heldout.quanta import null_model_checks as checks
 from heldout.quanta import null_models
+from heldout.quanta.frozen_parity import Frozen
 from heldout.quanta.parity import CHANCE, Tasks, online, random_tasks, zipf
 from heldout.quanta.parity_networks import ParityMLP, Together, train
 from heldout.quanta.solvable import answers, every_string, random_feature_loss, random_kernel, seen, skill_loss
@@ -92,7 +93,7 @@ def test_answers_are_the_parities_of_the_engine() -> None:
 def test_a_frozen_network_moves_its_readout_only() -> None:
     tasks = random_tasks(0, 2, 6, 2, zipf(2, 0.5))
     before = ParityMLP(2, 6, 16, generator=generator("frozen", 0))
-    networks = null_models.Frozen([[before]], torch.device("cpu"))
+    networks = Frozen([[before]], torch.device("cpu"))
     train(networks, [online(tasks, 50, "frozen", 0)], steps=5, learning_rate=0.01)
     after = networks.network(0, 0)
     for name, value in before.state_dict().items():

@@ -26,7 +26,8 @@ from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.optimizers import Optimizer
 from heldout.quanta import null_model_checks as checks
-from heldout.quanta.parity import CHANCE, Batch, Tasks, online, random_tasks, zipf
+from heldout.quanta.frozen_parity import Frozen
+from heldout.quanta.parity import CHANCE, Tasks, online, random_tasks, zipf
 from heldout.quanta.parity_networks import ByTask, ParityMLP, Together, train
 from heldout.quanta.solvable import random_feature_loss, seen, skill_loss
 
