@@ -32,12 +32,12 @@ def profiles(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot(tasks + shift, np.median(losses, 0), color=color, linewidth=1.8, label=model)
         ax.plot(np.tile(tasks + shift, len(losses)), losses.ravel(), "o", color=color, markersize=3.5, alpha=0.6)
     ax.axhline(float(result.loss), color=style.INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    ax.annotate(
-        "mean of each", (tasks[-1] + 0.35, float(result.loss)), xytext=(0, -4), textcoords="offset points", va="top",
-        ha="right",
-    )  # fmt: skip
     ax.axhline(CHANCE, color=style.MUTED, linewidth=1, linestyle=(0, (1, 2)))
-    ax.annotate("chance", (tasks[0] - 0.35, CHANCE), xytext=(0, 3), textcoords="offset points", color=style.MUTED)
+    for text, height, color in (("mean\nof each", float(result.loss), style.INK), ("chance", CHANCE, style.MUTED)):
+        ax.annotate(
+            text, (1, height), xycoords=("axes fraction", "data"), xytext=(6, 0), textcoords="offset points", va="center",
+            color=color,
+        )  # fmt: skip
     ax.set(xlabel="number of the task", ylabel="loss of the task, nats", xticks=tasks[:: max(1, len(tasks) // 10)])
     ax.set_ylim(bottom=0)
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
@@ -97,6 +97,6 @@ def profile_words(result: xr.Dataset) -> str:
     n = numbers(result)
     return (
         f"Loss against the number of the task. The network that met low numbers often knows {n['known_low']:.0f} tasks, those "
-        f"with low numbers, and is at chance on high ones; the one that met high numbers often is its mirror image; the one "
-        f"that met all alike is near {n['loss']:.2f} nats on every task. All three have that mean."
+        "with low numbers, and is at chance or above it on the highest; the one that met high numbers often is its mirror "
+        f"image; the one that met all alike is near {n['loss']:.2f} nats on every task. All three have that mean."
     )

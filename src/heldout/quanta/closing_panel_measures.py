@@ -59,7 +59,8 @@ def right(result: xr.Dataset, model: str) -> xr.DataArray:
 def agreement(result: xr.Dataset, first: str, second: str) -> xr.DataArray:
     """Correlation over tasks of the losses of two networks, one number a seed."""
     losses = [result.task_loss.sel(model=model, drop=True) for model in (first, second)]
-    return xr.corr(losses[0], losses[1], "task")
+    found: xr.DataArray = xr.corr(losses[0], losses[1], "task")
+    return found
 
 
 def skills_part(result: xr.Dataset) -> Evidence:
