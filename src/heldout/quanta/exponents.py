@@ -1,4 +1,4 @@
-"""A list of finitely many tasks has steeper scaling exponents than the power law it came from; in width, networks miss both.
+"""A list of finitely many tasks has steeper scaling exponents than the law it came from, and networks follow the list in steps.
 
 Multitask sparse parity in three ways: the loss along training on fresh samples, the loss reached from finite data (best look),
 and the loss at several widths. Their exponents are held against the law of Michaud et al. 2023 (arXiv 2303.13506, section 2),
@@ -206,23 +206,14 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "widest": int(result.width[-1]),
         "narrowest": int(result.width[0]),
         "count_exponent": float(np.nanmedian(checks.count_exponent(result))),
-        "known_wide": float(result.known.isel(width=-1).median()),
+        "count_least": float(np.nanmin(checks.count_exponent(result))),
+        "count_most": float(np.nanmax(checks.count_exponent(result))),
         "half_loss": float((result.half_loss / result.width_loss - 1).isel(width=-1).median()),
         "half_loss_narrow": float((result.half_loss / result.width_loss - 1).isel(width=0).median()),
         "last_best": float(result.best_step.isel(samples=-1).median()),
         "overfit": float((result.data_loss.isel(samples=0) / np.log(2)).median()),
     }
-    level, alpha = result.level.values, checks.alpha_of(result)
-    for axis in checks.AXES:
-        each = checks.measured(result, axis)
-        mean, low, high = bootstrap_interval(each[np.isfinite(each)]) if np.isfinite(each).any() else [float("nan")] * 3
-        told, limit = checks.exact(result.frequency.values, axis, level), checks.law(alpha, axis)
-        many = checks.exact(zipf(checks.MANY, alpha), axis, level)
-        found |= {f"{axis}_mean": mean, f"{axis}_low": low, f"{axis}_high": high, f"{axis}_exact": told}
-        found |= {f"{axis}_law": limit, f"{axis}_many": many}
-        found[f"{axis}_nearer"] = int((np.abs(each - limit) > np.abs(each - told)).sum())
-    upper, lower = checks.halves(result, "steps").mean(0)
-    return found | {"upper": float(upper), "lower": float(lower)} | checks.beside() | checks.expected_cost(PAPER)
+    return found | checks.summary(result) | checks.beside() | checks.expected_cost(PAPER)
 
 
 def describe(result: xr.Dataset) -> str:
@@ -249,6 +240,7 @@ CLAIMS = (
                 change=checks.many_tasks,
                 manipulation=checks.near_law,
             ),
+            expected="not reproduced" if axis == "width" else "reproduced",
         )
         for axis in checks.AXES
     ),
@@ -275,6 +267,7 @@ CLAIMS = (
             change=checks.if_proportional,
             manipulation=checks.falls_through,
         ),
+        expected="in part",
     ),
     Claim(
         id="exponents.count_in_width",
@@ -287,6 +280,7 @@ CLAIMS = (
             change=checks.if_proportional,
             manipulation=checks.falls_through,
         ),
+        expected="in part",
     ),
     Claim(
         id="exponents.needs_frequencies",

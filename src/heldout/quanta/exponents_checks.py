@@ -135,8 +135,12 @@ def measured(result: xr.Dataset, axis: str) -> Float[np.ndarray, " seed"]:
 def halves(result: xr.Dataset, axis: str) -> Float[np.ndarray, "seed 2"]:
     """Each seed's exponent in the upper and in the lower half of the window."""
     x, share = curve(result, axis)
-    level, middle = result.level.values, len(result.level) // 2
-    return np.array([[slope(x, row, part) for part in (level[: middle + 1], level[middle:])] for row in share])
+    return np.array([_halves(x, row, result.level.values) for row in share])
+
+
+def _halves(x: np.ndarray, share: np.ndarray, level: np.ndarray) -> list[float]:
+    middle = len(level) // 2
+    return [slope(x, share, part) for part in (level[: middle + 1], level[middle:])]
 
 
 def nearer(axis: str) -> Callable[[xr.Dataset], Evidence]:
@@ -186,6 +190,36 @@ def above_law(axis: str) -> Callable[[xr.Dataset], Evidence]:
 def spread(result: xr.Dataset) -> Evidence:
     """Per seed, the exponent in steps."""
     return across_seeds(measured(result, "steps"), below=0.7)
+
+
+def summary(result: xr.Dataset) -> dict[str, float | int | str]:
+    """For each axis the seeds' exponents, mean, interval and extremes, beside law and exact sum; in steps also the halves."""
+    level, alpha = result.level.values, alpha_of(result)
+    found: dict[str, float | int | str] = {}
+    for axis in AXES:
+        each = measured(result, axis)
+        some = each[np.isfinite(each)]
+        mean, low, high = bootstrap_interval(some) if some.size else [float("nan")] * 3
+        told, limit = exact(result.frequency.values, axis, level), law(alpha, axis)
+        found |= {
+            f"{axis}_mean": mean,
+            f"{axis}_low": low,
+            f"{axis}_high": high,
+            f"{axis}_exact": told,
+            f"{axis}_law": limit,
+        }
+        if some.size:
+            for name, pick in (("least", np.min), ("median", np.median), ("most", np.max)):
+                found[f"{axis}_{name}"] = float(pick(some))
+        found[f"{axis}_many"] = exact(zipf(MANY, alpha), axis, level)
+        found[f"{axis}_nearer"] = int((np.abs(each - limit) > np.abs(each - told)).sum())
+        found[f"{axis}_short"] = int((each < told - 0.05).sum())
+    stair, left = staircase(result.frequency.values, "steps")
+    for part, mean, told in zip(
+        ("upper", "lower"), halves(result, "steps").mean(0), _halves(stair, left, level), strict=True
+    ):
+        found |= {part: float(mean), f"{part}_exact": told}
+    return found
 
 
 def near_law(result: xr.Dataset) -> Evidence:

@@ -9,6 +9,11 @@ from matplotlib.ticker import NullLocator
 from heldout.figures import style
 from heldout.quanta import exponents_checks as checks
 
+PANELS = (
+    ("steps", "updates", (20, 200, 2000)),
+    ("data", "samples", (2000, 10_000, 40_000)),
+    ("width", "hidden units", (2, 8, 32)),
+)
 COLORS = {"steps": style.BLUE, "width": style.VERMILION}
 
 
@@ -16,7 +21,7 @@ def plot_curves(result: xr.Dataset) -> Axes:
     """Loss against steps, data and width, with the exact sum and the law through the point where the window begins."""
     panels = plt.figure(figsize=(7.4, 3.1)).subplots(1, 3, sharey=True)
     level = result.level.values
-    for ax, axis, name in zip(panels, checks.AXES, ("updates", "samples", "hidden units"), strict=True):
+    for ax, (axis, name, ticks) in zip(panels, PANELS, strict=True):
         x, share = checks.curve(result, axis)
         ax.plot(x, share.T, color=style.BLUE, lw=1, alpha=0.7)
         start = np.exp(np.median([checks.cost_of(x, row, level[:1])[0] for row in share]))
@@ -31,9 +36,10 @@ def plot_curves(result: xr.Dataset) -> Axes:
         ax.set(xscale="log", yscale="log", xlabel=f"{name} (log scale)", ylim=(0.05, 1.2))
         ax.yaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     first: Axes = panels[0]
     first.set_yticks([0.1, 0.2, 0.5, 1.0], ["0.1", "0.2", "0.5", "1"])
-    first.set_ylabel("mean loss, share of chance (log scale)")
+    first.set_ylabel("loss / chance (log scale)")
     for y, text, color in (
         (0.15, "law", style.VERMILION),
         (0.11, "exact sum", style.GREEN),
