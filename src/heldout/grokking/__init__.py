@@ -19,6 +19,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "circuit_efficiency",
     "gradient_filter",
     "misgrokking",
+    "lazy_start",
     "anomaly_detection",
     "closing_panel",
 )
