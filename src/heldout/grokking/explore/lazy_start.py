@@ -52,7 +52,7 @@ def conditions(result: xr.Dataset) -> dict[str, Any]:
         "between them it falls late; the larger the output scale, the later.",
         "data": {
             "x": {"label": "updates", "scale": "log", "values": result.step.values, "symbol": "update", "format": ","},
-            "y": {"label": "error over the target's variance, at least 0.0001", "scale": "log", "symbol": "error", "format": ".3f"},
+            "y": {"label": "error (target variances, at least 0.0001)", "scale": "log", "symbol": "error", "format": ".3f"},
             "controls": [
                 {"name": "size", "label": "Training inputs", "values": sizes, "initial": sizes[len(sizes) // 2]},
                 {"name": "scale", "label": "Output scale", "values": scales, "initial": scales[len(scales) // 2]},
