@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy
 from heldout.devices import generator
 from heldout.language_model import LanguageModel, Shape
 from heldout.quanta.token_gradients import Sketches, cosines, repeated_trigram, whole_cosines
+from heldout.quanta.token_passages import twice
 
 SHAPE = Shape(vocabulary=11, width=16, layers=3, heads=4, key_heads=2, hidden=24)
 TOKENS = torch.tensor([0, 3, 7, 3, 9, 10, 3, 7, 1, 2])
@@ -47,6 +48,28 @@ def test_sketched_products_are_those_of_the_gradients_on_average() -> None:
     drawn = [cosines(Sketches(model, last_blocks=3, rank=12, seed=s).of(TOKENS, PLACES)) for s in range(30)]
     assert float((torch.stack(drawn).mean(0) - whole).abs().max()) < 0.05
     assert float((drawn[0] - whole).abs().max()) > 0
+
+
+def test_a_known_stream_changes_nothing_and_factors_give_the_same_sketch() -> None:
+    model = _model()
+    machine, hidden = Sketches(model, last_blocks=2, rank=3), list[torch.Tensor]()
+    model.stream(TOKENS[None], hidden=hidden)
+    found = machine.of(TOKENS, PLACES, entering=hidden[-3][0].detach())
+    for name, each in machine.of(TOKENS, PLACES).items():
+        torch.testing.assert_close(found[name], each)
+    one = machine.sketched(machine.factors(TOKENS, PLACES[2], entering=hidden[-3][0].detach()))
+    for name, each in one.items():
+        torch.testing.assert_close(each, found[name][2])
+
+
+def test_a_passage_is_read_twice() -> None:
+    model = _model()
+    scores = twice(model, TOKENS, 4, 2)
+    assert scores.loss.shape == (2, 4)
+    assert scores.best.shape == (2, 4, 2)
+    text = torch.cat([TOKENS[:5], TOKENS[1:5]])
+    expected = [float(cross_entropy(model(text[None, :i])[0, -1], text[i]).detach()) for i in range(1, 9)]
+    assert scores.loss.flatten().tolist() == pytest.approx(expected, rel=1e-4)
 
 
 def test_what_can_be_copied_is_marked() -> None:

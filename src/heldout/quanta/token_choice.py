@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from heldout.devices import numpy_generator
-from heldout.language_model import START, LanguageModel, token_losses
+from heldout.language_model import START
 from heldout.quanta.excerpts import SOURCES, Excerpt
 from heldout.quanta.token_gradients import repeated_trigram
 
@@ -29,14 +29,16 @@ def encoded(tokenizer: Tokenizer, excerpt: Excerpt, length: int) -> Tensor:
     return torch.tensor(tokenizer.encode(START + excerpt.text).ids[:length])
 
 
-@torch.no_grad()
-def candidates(model: LanguageModel, texts: list[Tensor], max_loss: float) -> list[Chosen]:
-    """Tokens with a loss below ``max_loss`` nats that do not end a trigram seen before (Michaud et al. 2023, section 5)."""
+def candidates(losses: list[Tensor], texts: list[Tensor], max_loss: float) -> list[Chosen]:
+    """Tokens with a loss below ``max_loss`` nats that do not end a trigram seen before (Michaud et al. 2023, section 5).
+
+    ``losses`` are those of every token of a text but the first.
+    """
     found = []
-    for number, tokens in enumerate(texts):
-        losses, copied = token_losses(model, tokens[None])[0], repeated_trigram(tokens)
+    for number, (tokens, of_text) in enumerate(zip(texts, losses, strict=True)):
+        copied = repeated_trigram(tokens)
         for place in range(EARLIEST, len(tokens)):
-            loss = float(losses[place - 1])
+            loss = float(of_text[place - 1])
             if loss < max_loss and not copied[place]:
                 found.append(Chosen(number, place, loss))
     return found

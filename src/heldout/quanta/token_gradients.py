@@ -57,9 +57,16 @@ class Sketches:
         return (drawn / math.sqrt(self._rank)).to(self._model.embed.device)
 
     def of(
-        self, tokens: Int[Tensor, " length"], places: Sequence[int], *, at_once: int = 16
+        self,
+        tokens: Int[Tensor, " length"],
+        places: Sequence[int],
+        *,
+        at_once: int = 16,
+        entering: Float[Tensor, "length width"] | None = None,
     ) -> dict[str, Float[Tensor, "place numbers"]]:
         """For each place, the sketched gradient of the loss of ``tokens[place]`` given those before it, by layer.
+
+        ``entering`` is the stream before the last blocks, where it is known already.
 
         Raises:
             ValueError: a place has no token before it, or is beyond the end.
@@ -67,25 +74,39 @@ class Sketches:
         require(all(1 <= p < len(tokens) for p in places), "places", list(places), f"from 1 to {len(tokens) - 1}")
         parts: dict[str, list[Tensor]] = {name: [] for name in self.layers}
         with _frozen(self._model), torch.no_grad():
-            before = functional.embedding(tokens[None, : max(places)], self._model.embed)
-            for block in self._model.blocks[: self._first]:
-                before = block(before)
+            before = self._before(tokens[: max(places)], entering)
             for some in torch.split(torch.tensor(places, device=tokens.device), at_once):
                 for name, error, inputs in self._some(before, tokens, some):
-                    outward, inward = self._projections[name]
-                    left = error if outward is None else error @ outward
-                    right = inputs if inward is None else inputs @ inward
-                    parts[name].append((left.mT @ right).flatten(1))
+                    parts[name].append(self._projected(name, error, inputs))
         return {name: torch.cat(each) for name, each in parts.items()}
 
-    def factors(self, tokens: Int[Tensor, " length"], place: int) -> "Factors":
+    def factors(
+        self, tokens: Int[Tensor, " length"], place: int, *, entering: Float[Tensor, "length width"] | None = None
+    ) -> "Factors":
         """Errors and inputs of every layer at one place, whose product over positions is the whole gradient."""
         with _frozen(self._model), torch.no_grad():
-            before = functional.embedding(tokens[None, :place], self._model.embed)
-            for block in self._model.blocks[: self._first]:
-                before = block(before)
+            before = self._before(tokens[:place], entering)
             one = torch.tensor([place], device=tokens.device)
             return {name: (error[0], inputs[0]) for name, error, inputs in self._some(before, tokens, one)}
+
+    def sketched(self, factors: "Factors") -> dict[str, Float[Tensor, " numbers"]]:
+        """What :meth:`of` gives for a place whose factors are known."""
+        return {name: self._projected(name, *pair) for name, pair in factors.items()}
+
+    def _projected(self, name: str, error: Tensor, inputs: Tensor) -> Tensor:
+        outward, inward = self._projections[name]
+        left = error if outward is None else error @ outward
+        right = inputs if inward is None else inputs @ inward
+        return (left.mT @ right).flatten(-2)
+
+    def _before(self, tokens: Tensor, entering: Tensor | None) -> Tensor:
+        """The stream that enters the last blocks."""
+        if entering is not None:
+            return entering[None, : len(tokens)]
+        before = functional.embedding(tokens[None], self._model.embed)
+        for block in self._model.blocks[: self._first]:
+            before = block(before)
+        return before
 
     def _some(self, before: Tensor, tokens: Tensor, places: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
         """One copy of the text a place, so that one backward pass gives each its own errors."""
