@@ -8,9 +8,11 @@ import torch
 import xarray as xr
 from scipy.special import expit
 
+from heldout.figures.explorable_schema import checked
 from heldout.quanta import composite_metric
 from heldout.quanta import composite_metric_checks as checks
 from heldout.quanta.composite_metric import flow, scores
+from heldout.quanta.explore.null_models import exact_match
 from heldout.quanta.parity import CHANCE
 from heldout.quanta.solvable import every_string
 
@@ -101,6 +103,14 @@ def test_a_level_that_is_never_reached() -> None:
     assert checks.crossing(times, np.array([0.0, 0.2, 0.3]), 0.5) == np.inf
     assert checks.crossing(times, np.array([0.6, 0.7, 0.8]), 0.5) == 1.0
     assert checks.crossing(times, np.array([0.0, 0.4, 0.6]), 0.5) == pytest.approx(10**1.5)
+
+
+def test_the_explorable_moves_exact_match_alone() -> None:
+    data = checked("frames", exact_match(planted(3.0))["data"])
+    later = data["lookups"]["random"]["values"]
+    assert later == sorted(later)
+    assert later[-1] == pytest.approx(10 ** checks.lead(planted(3.0), "random features")[0])
+    assert [bool(series["by"]) for series in data["series"]] == [False, True] * 2
 
 
 @pytest.mark.parametrize(

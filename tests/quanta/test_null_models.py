@@ -9,8 +9,10 @@ import xarray as xr
 from scipy.integrate import solve_ivp
 
 from heldout.devices import generator
+from heldout.figures.explorable_schema import checked
 from heldout.quanta import null_model_checks as checks
 from heldout.quanta import null_models
+from heldout.quanta.explore.null_models import curves, question
 from heldout.quanta.frozen_parity import Frozen
 from heldout.quanta.parity import CHANCE, Tasks, online, random_tasks, zipf
 from heldout.quanta.parity_networks import ParityMLP, Together, train
@@ -179,12 +181,24 @@ def test_chance_is_one_for_every_model(record: xr.Dataset) -> None:
     assert float(one.mean_loss[0, 0]) == pytest.approx(CHANCE, rel=0.05)
 
 
+def test_explorables_hold_the_first_seed() -> None:
+    assert sum(option.get("correct", False) for option in question()["data"]["options"]) == 1
+    data = checked("frames", curves(planted(FINE))["data"])
+    assert data["controls"][0]["values"] == list(FINE)
+    assert data["lookups"]["width"]["values"][1][0] == pytest.approx(checks.LINEAR, abs=0.08)
+    # The first task of the first model is half learned at log 2 over its frequency.
+    one = checks.single(planted(FINE), "memorizer")
+    half = CHANCE / zipf(30, 0.5)[0] / checks.half_time(one)
+    grid, line = np.array(data["x"]["values"]), np.array(data["series"][0]["values"][0][0])
+    assert np.interp(np.log(half), np.log(grid), line) == pytest.approx(0.5, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("num_tasks", 0), ("num_bits", 2), ("num_bits", 13), ("subset", 0), ("subset", 8), ("alpha", -1.5), ("width", 0),
         ("batch_size", 0), ("learning_rate", 0.0), ("steps", 99), ("held_out", 19), ("num_features", 0), ("kernel", 1.0),
-        ("start", 0.0), ("reach", 7), ("looks", 9), ("num_seeds", 0),
+        ("start", 0.0), ("start", 0.03), ("reach", 7), ("looks", 9), ("num_seeds", 0),
     ],
 )  # fmt: skip
 def test_bad_sizes_are_refused_by_name(field: str, value: object) -> None:

@@ -8,10 +8,10 @@ from heldout.claims import Evidence, across_seeds
 from heldout.quanta import staircase_checks as stairs
 from heldout.quanta.parity import CHANCE
 
-LINEAR = float(
-    np.log10(np.log(0.1) / np.log(0.9))
-)  # decades: no sum of decaying exponentials falls faster from .9 to .1
-CONVEX = float(np.log10(9))  # nor does any convex decreasing curve
+# Decades: no sum of decaying exponentials falls faster from .9 to .1 than this, and no convex curve faster than CONVEX.
+LINEAR = float(np.log10(np.log(0.1) / np.log(0.9)))
+CONVEX = float(np.log10(9))
+FLOOR = 0.05  # of chance: below it nothing is fitted
 
 
 def single(result: xr.Dataset, model: str) -> xr.Dataset:
@@ -52,15 +52,22 @@ def width(result: xr.Dataset, model: str) -> Float[np.ndarray, " seed"]:
     return judged
 
 
+def _fitted(result: xr.Dataset, model: str) -> xr.Dataset:
+    """One model's record as far as lines are fitted: until the median seed's mean loss is last above FLOOR."""
+    one = single(result, model)
+    above = np.flatnonzero(one.mean_loss.median("seed").values > FLOOR * CHANCE)
+    return one.isel(step=slice(0, int(above[-1]) + 1))
+
+
 def bends(result: xr.Dataset, model: str) -> Float[np.ndarray, " seed"]:
-    """Root mean square distance of the mean loss from its power law, as a share of the loss, from .9 of chance on."""
-    bent: np.ndarray = 10 ** stairs.bend(single(result, model)) - 1
+    """Root mean square distance of the mean loss from its power law, as a share of the loss, from .9 of chance to FLOOR."""
+    bent: np.ndarray = 10 ** stairs.bend(_fitted(result, model)) - 1
     return bent
 
 
 def exponent(result: xr.Dataset, model: str) -> Float[np.ndarray, " seed"]:
     """Minus the slope of that power law."""
-    return stairs.exponents(single(result, model))
+    return stairs.exponents(_fitted(result, model))
 
 
 def exponents(result: xr.Dataset) -> Float[np.ndarray, " model"]:
@@ -96,14 +103,8 @@ def seen_ratio(result: xr.Dataset) -> float:
     return float(np.isfinite(result.one_time.values).sum() / expected)
 
 
-def one_scatter(result: xr.Dataset) -> float:
-    """Standard deviation, in decades, of the time at which one string is first seen, times its frequency."""
-    when = np.log10(result.one_time.values * result.frequency.values)
-    return float(np.std(when[np.isfinite(when)]))
-
-
 def network_scatter(result: xr.Dataset) -> float:
-    """The same of the network's time to half of chance, about its mean over seeds, for the tasks that all seeds learn."""
+    """Standard deviation over seeds, in decades, of the network's time to half of a task's chance, over tasks all seeds learn."""
     one = result.sel(model="network")
     times = np.where(one.task_loss.values <= 0.5, one.clock.values, np.inf).min(-1)
     logs = np.log10(times[:, np.isfinite(times).all(0)])
