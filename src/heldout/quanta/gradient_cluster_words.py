@@ -10,7 +10,7 @@ from heldout.quanta import gradient_cluster_checks as checks
 def split_numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     """How many targets are split, and how many by context, by gradients and by shuffled gradients."""
     counts = range(result.sizes["count"])
-    names = [f"`{'line break' if name == chr(10) else name}`" for name in checks.context_splits(result)]
+    names = ["the line break" if name == "\n" else f"`{name}`" for name in checks.context_splits(result)]
     return {
         "split_targets": len(checks.splits(result)),
         "context_splits": len(names),
@@ -66,7 +66,8 @@ def table(result: xr.Dataset) -> str:
         ]
         for i, count in enumerate(result["count"].values):
             cells = " | ".join(
-                f"{adjusted[i]:.2f} ({without[i]:.2f})".replace("-", "\N{MINUS SIGN}") for adjusted, without in found
+                f"{adjusted[i].round(2) + 0.0:.2f} ({without[i]:.2f})".replace("-", "\N{MINUS SIGN}")
+                for adjusted, without in found
             )
             rows.append(f"| {kind} | {count} | {cells} |")
     return "\n".join(rows)
