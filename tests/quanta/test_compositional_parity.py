@@ -109,6 +109,8 @@ def test_checks_hold_on_the_planted_record() -> None:
     assert checks.parts_learned(fine).holds
     assert checks.waits(fine) == pytest.approx([1.7] * 3, rel=0.15)
     assert checks.gap(fine) == pytest.approx([0.4] * 3)
+    assert checks.eves(fine) == pytest.approx([650] * 3, rel=0.1)
+    assert checks.parts_known(fine).tolist() == [3, 3, 3]
     assert compositional_parity.numbers(fine)["alone_count"] == 0
 
 
@@ -124,6 +126,8 @@ def test_checks_hold_on_the_planted_record() -> None:
         (checks.delayed, planted(composite=(np.inf,) * 5)),
         (checks.hidden, planted(read=0.7)),
         (checks.hidden, planted(composite=(np.inf, np.inf, np.inf, 1200, 300))),
+        (checks.hidden, planted(composite=(500, np.inf, np.inf, 1200, 700))),
+        (checks.hidden, planted(composite=(np.inf, np.inf, np.inf, 1200, 0))),
         (checks.parts_learned, planted(part=np.inf)),
         (checks.all_learned, planted(part=np.inf)),
     ],

@@ -37,18 +37,24 @@ def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
         return np.where(np.isfinite(below), above / below, np.nan)
 
 
-def at_the_moment(result: xr.Dataset, name: str) -> Float[np.ndarray, "seed training"]:
-    """A measure when a seed's training has just learned its last part, NaN if it never has.
+def eves(result: xr.Dataset) -> Float[np.ndarray, " seed"]:
+    """The last look at which the composite beside all its parts is still no better than chance; NaN if it never was."""
+    blind = result.composite_loss.isel(training=ALL) > STILL * CHANCE
+    return np.asarray(result.step.where(blind).max("step").values, dtype=float)
 
-    For training alone, which has no parts, it is the moment of the training with all parts right, of the same seed.
-    """
-    moments = part_times(result)
-    moments[:, ALONE] = moments[:, ALL]
-    found = np.full(moments.shape, np.nan)
-    for seed, training in zip(*np.nonzero(np.isfinite(moments)), strict=True):
-        here = result[name].isel(seed=seed, training=training)
-        found[seed, training] = float(here.sel(step=moments[seed, training]))
-    return found
+
+def at_the_eve(result: xr.Dataset, name: str) -> Float[np.ndarray, "seed ..."]:
+    """A measure of every training of a seed at that look; NaN where there is none."""
+    empty = xr.full_like(result[name].isel(seed=0, step=0, drop=True), np.nan, dtype=float)
+    looks = [
+        result[name].isel(seed=seed).sel(step=eve) if eve == eve else empty for seed, eve in enumerate(eves(result))
+    ]
+    return np.stack([np.asarray(look.values, dtype=float) for look in looks])
+
+
+def parts_known(result: xr.Dataset) -> Float[np.ndarray, " seed"]:
+    """How many of its right parts the training beside all of them has learned at that look."""
+    return np.asarray((at_the_eve(result, "part_loss")[:, ALL] <= KNOWN * CHANCE).sum(-1), dtype=float)
 
 
 def end_share(result: xr.Dataset, training: int) -> Float[np.ndarray, " seed"]:
@@ -57,10 +63,9 @@ def end_share(result: xr.Dataset, training: int) -> Float[np.ndarray, " seed"]:
 
 
 def gap(result: xr.Dataset) -> Float[np.ndarray, " seed"]:
-    """At the moment: how much more of the parts a probe reads with parts than alone; NaN where a loss tells them apart."""
-    read, loss = at_the_moment(result, "read"), at_the_moment(result, "composite_loss") / CHANCE
-    blind = (loss[:, ALL] > STILL) & (loss[:, ALONE] > STILL)
-    return np.where(blind, read[:, ALL] - read[:, ALONE], np.nan)
+    """At that look: how much more of the parts a probe reads beside them than alone; NaN where it is better than chance alone."""
+    read, loss = at_the_eve(result, "read"), at_the_eve(result, "composite_loss") / CHANCE
+    return np.where(loss[:, ALONE] > STILL, read[:, ALL] - read[:, ALONE], np.nan)
 
 
 def delays(result: xr.Dataset) -> Float[np.ndarray, " seed"]:
