@@ -17,8 +17,7 @@ ALONE, NONE, ALL = 0, 1, -1  # positions of the trainings
 
 def _first(result: xr.Dataset, loss: xr.DataArray) -> np.ndarray:
     """The first look at which a loss is learned, infinite where there is none; the axis of looks is taken away."""
-    looks = result.step.values.astype(float)
-    return np.asarray(xr.where(loss <= KNOWN * CHANCE, xr.DataArray(looks, dims="step"), np.inf).min("step").values)
+    return np.asarray(result.step.where(loss <= KNOWN * CHANCE, np.inf).min("step").values, dtype=float)
 
 
 def composite_times(result: xr.Dataset) -> Float[np.ndarray, "seed training"]:
@@ -34,7 +33,8 @@ def part_times(result: xr.Dataset) -> Float[np.ndarray, "seed training"]:
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     """One time over another: infinite where only the first was never reached, NaN where the second was not."""
     with np.errstate(invalid="ignore"):
-        return np.where(np.isfinite(below), above / below, np.nan)
+        found: np.ndarray = np.where(np.isfinite(below), above / below, np.nan)
+    return found
 
 
 def eves(result: xr.Dataset) -> Float[np.ndarray, " seed"]:

@@ -69,7 +69,7 @@ class Compositions:
         on[: self.parts * part_rows] = torch.eye(self.parts).repeat_interleave(part_rows, 0)
         length = self.parts * self.subset
         mine, other = (
-            signs[..., start : start + length].unflatten(-1, (self.parts, self.subset)).prod(-1)
+            signs[..., start : start + length].reshape(len(randoms), rows, self.parts, self.subset).prod(-1)
             for start in (0, length)
         )
         asked = []
@@ -106,7 +106,10 @@ class Stack:
     def layers(self, inputs: Float[Tensor, "seed row feature"], parameters: Tensor | None = None) -> list[list[Tensor]]:
         """What enters every layer, and what leaves it before its ReLU; (seeds x arms, row, unit) each."""
         flat = self.parameters if parameters is None else parameters
-        views = [v.view(s) for v, s in zip(flat.split([s.numel() for s in self._shapes]), self._shapes, strict=True)]
+        views = [
+            v.view(s)
+            for v, s in zip(flat.split_with_sizes([s.numel() for s in self._shapes]), self._shapes, strict=True)
+        ]
         entering = [inputs.unsqueeze(1).expand(-1, self._arms, -1, -1).flatten(0, 1)]
         leaving: list[Tensor] = []
         for weight, bias in zip(views[::2], views[1::2], strict=True):
@@ -140,7 +143,7 @@ class Stack:
             "composite_accuracy": right[:, composite].mean(1),
             "read": read_out(torch.cat([hidden[:, composite] for hidden in entering[1:]], -1), truth),
         }
-        return {name: value.unflatten(0, (-1, self._arms)) for name, value in found.items()}
+        return {name: value.reshape(-1, self._arms, *value.shape[1:]) for name, value in found.items()}
 
 
 def read_out(hidden: Float[Tensor, "member row unit"], parts: Float[Tensor, "member row part"]) -> Tensor:
@@ -152,4 +155,5 @@ def read_out(hidden: Float[Tensor, "member row unit"], parts: Float[Tensor, "mem
     fit, held = units[:, ::2], units[:, 1::2]
     ridge = 1e-3 * fit.square().mean() * fit.shape[1] * torch.eye(fit.shape[2], device=fit.device)
     weights = torch.linalg.solve(fit.mT @ fit + ridge, fit.mT @ parts[:, ::2])
-    return ((held @ weights).sign() == parts[:, 1::2]).float().mean((1, 2))
+    share: Tensor = ((held @ weights).sign() == parts[:, 1::2]).float().mean((1, 2))
+    return share
