@@ -11,8 +11,10 @@ import torch
 import xarray as xr
 from torch.nn import functional
 
+from heldout.figures.explorable import Explorable
 from heldout.quanta import small_language_model_checks as checks
 from heldout.quanta import small_language_models
+from heldout.quanta.explore.small_language_models import chosen, one_place, question
 from heldout.quanta.small_decoders import ROTARY_BASE, WARM_UP, Decoders, token_losses, train
 from heldout.quanta.small_language_text import KINDS, PRIOR, in_repeated_word, kinds, ngram_losses, passages, written
 
@@ -240,6 +242,18 @@ def test_a_run_starts_near_chance_and_a_short_context_is_the_whole_one_at_first(
     assert short[..., :8] == pytest.approx(whole[..., :8])
     assert np.abs(short - whole)[..., 8:].max() > 1e-3
     assert record.step.values.tolist() == [0, 1, 2]
+
+
+def test_a_place_in_the_explorable_is_that_place_of_the_record() -> None:
+    record = small_language_models.run(replace(small_language_models.SMOKE, steps=2))
+    places = chosen(record)
+    name, place = next(iter(places.items()))
+    text = written(record.character.values[int(place) // 24]).replace("\n", "↵")
+    assert name.endswith(f"[{text[int(place) % 24 + 1]}]")
+    assert Explorable("frames", **one_place(record)).data["series"][0]["values"][0] == pytest.approx(
+        checks.by_size(record).mean(0)[:, int(place)]
+    )
+    assert sum(option.get("correct", False) for option in question()["data"]["options"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from heldout.figures import style
 from heldout.quanta import small_language_model_checks as checks
 
 SHOWN = 150  # single places drawn behind the mean
-COUNTED = ("single characters", "pairs", "threes")
+COUNTED = ("one", "two", "three")
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -17,12 +17,15 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     size, curves = result.parameters.values, checks.by_size(result)
     places = np.linspace(0, curves.shape[2] - 1, SHOWN).astype(int)
     ax.plot(size, curves.mean(0)[:, places], color=style.MUTED, alpha=0.25, lw=0.7)
-    style.band(ax, size, curves.mean(2), color=style.BLUE, label="mean over places", interval=(0.0, 1.0), marker="o")
-    for name, row in zip(COUNTED, result.ngram_loss.values[:3], strict=False):
+    style.band(ax, size, curves.mean(2), color=style.BLUE, interval=(0.0, 1.0), marker="o", linewidth=2.5)
+    labels = {"mean of the models": (float(np.median(curves[:, -1].mean(1))), style.BLUE)}
+    for name, row in zip(COUNTED, result.ngram_loss.values, strict=False):
+        labels[f"counts of {name}"] = (float(row.mean()), style.VERMILION)
         ax.axhline(row.mean(), color=style.VERMILION, lw=1, ls=(0, (4, 2)))
-        ax.annotate(f"counts of {name}", (size[0], row.mean()), (0, 2), textcoords="offset points", fontsize=8)
-    ax.set(xscale="log", xlabel="parameters (log scale)", ylabel="loss after the last update, nats", ylim=(0, 8))
-    ax.legend(loc="upper right")
+    for name, (height, color) in labels.items():
+        style.label_end(ax, float(size[-1] * 1.15), height, name, color=color)
+    ax.set(xscale="log", xlabel="parameters (log scale)", ylabel="loss after the last update, nats", ylim=(0, 6))
+    ax.set_xlim(size[0] / 1.15, size[-1] * 1.15)
     return ax
 
 
@@ -32,12 +35,12 @@ def plot_futures(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     curves = checks.by_size(result).mean(0)
     most = float(np.quantile(curves, 0.995))
     ax.plot([0, most], [0, most], color=style.MUTED, lw=1)
-    ax.annotate("no better, no worse", (0.97 * most, 0.99 * most), ha="right", color=style.MUTED, fontsize=9)
+    ax.annotate("no change", (most, most), (0, 3), textcoords="offset points", ha="right", color=style.MUTED)
     ax.plot(curves[0], curves[-1], "o", ms=3, alpha=0.35, mew=0, color=style.BLUE)
     low, high = np.quantile(curves[0], [0.48, 0.52])
     ax.axvspan(low, high, color=style.ORANGE, alpha=0.25, lw=0)
     ax.annotate(
-        "equal loss here", (high, 0.02 * most), (4, 0), textcoords="offset points", color=style.VERMILION, fontsize=9
+        "equal loss", ((low + high) / 2, most), (0, 3), textcoords="offset points", ha="center", color=style.ORANGE
     )
     ax.set(
         xlim=(0, most), ylim=(0, most), xlabel=f"loss with {int(result.parameters[0]):,} parameters, nats",
@@ -65,7 +68,7 @@ def plot_sharpness(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         xlim=(0, 5), ylim=(0, 100), xlabel="sharpness of a place, in units of the mean curve's",
         ylabel="falling places at least so sharp (%)",
     )  # fmt: skip
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.93))
     return ax
 
 

@@ -2,7 +2,7 @@
 
 A family of decoders of characters, of several sizes and with equal data and updates, is measured on every character of fixed
 unread passages, at every size and along training, beside counts of n characters in a row. Tokens on which a model family
-jumps are called monogenic by Michaud et al. 2023 (arXiv 2303.13506, section 5), who show some for the Pythia models.
+jumps are called monogenic by Michaud et al. 2023 (arXiv 2303.13506, section 4), who show some for the Pythia models.
 
 Axes: seed, width (of the stream), step (updates made), place (a character to be predicted), passage, order (characters in a
 row that are counted, the predicted one included), top (first choices, best first).
@@ -217,7 +217,7 @@ CLAIMS = (
         id="small_language_models.falls_with_size",
         says="With every larger size the mean loss over places falls, by more than 0.02 nats.",
         rows=("S3.3",),
-        source="Michaud et al. 2023, arXiv 2303.13506, section 5, for the Pythia models",
+        source="Michaud et al. 2023, arXiv 2303.13506, section 4, for the Pythia models",
         check=checks.falls_with_size,
         control=_SHUFFLED,
     ),
@@ -249,7 +249,7 @@ CLAIMS = (
         id="small_language_models.looks_sudden",
         says="In a single family at least 30 % of the falling places fall twice as sharply as the mean.",
         rows=("S3.3",),
-        source="Michaud et al. 2023, arXiv 2303.13506, section 5, monogenic tokens",
+        source="Michaud et al. 2023, arXiv 2303.13506, section 4, monogenic tokens",
         check=checks.looks_sudden,
         control=Control(
             says="every seed's curve replaced by the mean over seeds",
