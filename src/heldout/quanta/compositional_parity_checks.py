@@ -27,7 +27,7 @@ def composite_times(result: xr.Dataset) -> Float[np.ndarray, "seed training"]:
 
 def part_times(result: xr.Dataset) -> Float[np.ndarray, "seed training"]:
     """When each training has learned the last of its own parts; infinite for the one that has none."""
-    return _first(result, result.part_loss).max(2)
+    return np.asarray(_first(result, result.part_loss).max(2))
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
