@@ -1,3 +1,13 @@
 """Quanta: a smooth mean loss over discrete skills. One line an experiment, in the order of the pages."""
 
-EXPERIMENTS: tuple[str, ...] = ("staircases", "emergence_order", "width_sweep", "gradient_clusters", "known_quanta")
+EXPERIMENTS: tuple[str, ...] = (
+    "staircases",
+    "emergence_order",
+    "exponents",
+    "width_sweep",
+    "null_models",
+    "composite_metric",
+    "gradient_clusters",
+    "known_quanta",
+    "closing_panel",
+)
