@@ -125,7 +125,7 @@ def test_what_the_page_quotes_by_hand() -> None:
     assert words.largest(record) == {"largest": 4, "inside": 1.0, "inside_rest": 0.0}
     rows = words.table(record).splitlines()
     assert len(rows) == 2 + 3 * 3
-    assert rows[2].startswith("| gradients | 3 | 1.00 (1.00) |")
+    assert rows[2].startswith("| 3 of gradients | 1.00 (1.00) |")
     assert checks.rms(record) == pytest.approx(
         0.02 * np.sqrt(np.square(np.random.default_rng(0).standard_normal(40)).mean())
     )

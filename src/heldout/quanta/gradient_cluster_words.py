@@ -53,8 +53,8 @@ def listed(names: list[str]) -> str:
 def table(result: xr.Dataset) -> str:
     """Every kind's agreement with every label at every number of clusters: adjusted, and in brackets plain."""
     rows = [
-        "| clusters of | number | " + " | ".join(checks.LABELS.values()) + " |",
-        "|---" * 2 + "|---:" * len(checks.LABELS) + "|",
+        "| clusters | " + " | ".join(checks.LABELS.values()) + " |",
+        "|---" + "|---:" * len(checks.LABELS) + "|",
     ]
     for kind in checks.KINDS[:3]:
         found = [
@@ -69,5 +69,5 @@ def table(result: xr.Dataset) -> str:
                 f"{adjusted[i].round(2) + 0.0:.2f} ({without[i]:.2f})".replace("-", "\N{MINUS SIGN}")
                 for adjusted, without in found
             )
-            rows.append(f"| {kind} | {count} | {cells} |")
+            rows.append(f"| {count} of {kind} | {cells} |")
     return "\n".join(rows)
