@@ -223,9 +223,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             ax, time, score, color=color, label=f"{model}: all {most} right", interval=(0.0, 1.0), linewidth=1.4,
             linestyle=(0, (4, 2)),
         )  # fmt: skip
-    ax.set(xscale="log", xlabel="time / time at which the loss is .9 of chance (log scale)", xlim=(0.3, 300))
+    ax.set(xscale="log", xlabel="time / time at which the loss is .9 of chance (log scale)", xlim=(0.03, 300))
     ax.set(ylabel="share of the way from chance to perfect", ylim=(-0.05, 1.05))
-    ax.legend(loc="lower right", fontsize=9)
+    ax.legend(loc="upper left", fontsize=8.5)
     return ax
 
 

@@ -114,7 +114,7 @@ def _network(
         [online(t, config.batch_size, "null models", seed) for t, seed in zip(tasks, seeds, strict=True)],
         steps=config.steps, learning_rate=config.learning_rate,
         optimizer=Optimizer(kind="sgd" if config.sgd else "adam"),
-        probe=ByTask(asked, config.num_tasks, device), probe_steps=sorted(set(looks)), progress=progress,
+        probe=ByTask(asked, config.num_tasks, device, slices=1000), probe_steps=sorted(set(looks)), progress=progress,
     )  # fmt: skip
     losses = found["task_loss"][:, :, 0].transpose(1, 2, 0) / CHANCE
     return losses[:, :, [sorted(set(looks)).index(look) for look in looks]], looks

@@ -41,8 +41,8 @@ def question() -> dict[str, Any]:
 
 
 def _onto(grid: np.ndarray, time: np.ndarray, curves: np.ndarray) -> np.ndarray:
-    """Curves (..., look) read off at the times of a grid, along lines in log time, the ends held."""
-    return np.apply_along_axis(lambda curve: np.interp(np.log(grid), np.log(time), curve), -1, curves)
+    """Curves (..., look) read off at the times of a grid, along lines in log time; NaN outside."""
+    return np.apply_along_axis(lambda curve: np.interp(np.log(grid), np.log(time), curve, np.nan, np.nan), -1, curves)
 
 
 def curves(result: xr.Dataset) -> dict[str, Any]:
