@@ -242,6 +242,7 @@ CLAIMS = (
         source=SOURCE,
         check=checks.built,
         control=WRONG,
+        expected="in part",
     ),
     Claim(
         id="compositional_parity.alone",
@@ -266,6 +267,7 @@ CLAIMS = (
         source="this book",
         check=checks.delayed,
         control=SMALL,
+        expected="in part",
     ),
     Claim(
         id="compositional_parity.hidden",
