@@ -191,6 +191,6 @@ def test_what_cannot_be_is_refused_by_name(changes: dict[str, object], field: st
 
 
 def test_more_tokens_than_there_are_is_refused() -> None:
-    config = Config(excerpts=1, length=20, tokens=200, counts=(10, 20), checked=3)
+    config = Config(excerpts=1, length=20, passage=10, tokens=200, counts=(10, 20), checked=3)
     with pytest.raises(ValueError, match=r"^tokens=200"):
         gradient_clusters.run(config)
