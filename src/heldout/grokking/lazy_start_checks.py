@@ -36,7 +36,7 @@ def delay(result: xr.Dataset) -> xr.DataArray:
 
 
 def growth_of_the_target(result: xr.Dataset, scale: float) -> float:
-    """Length of all weights, over that at the start, of a network that computes the target: sqrt(1 + 1 / (scale c)).
+    """Length of all weights, over that at the start, of a network with the target's mean: sqrt(1 + 1 / (scale c)).
 
     Up to the draw of the first weights, whose mean square is taken to be one.
     """
@@ -49,11 +49,13 @@ def late(result: xr.Dataset) -> Evidence:
     return across_seeds(own.where(np.isfinite(own), 0), above=5, share=0.8)
 
 
-def weights_grow(result: xr.Dataset) -> Evidence:
-    """Per seed, growth where held-out error falls; 0 where it does not, or where the weights had shrunk since the fit."""
+def units_turn(result: xr.Dataset) -> Evidence:
+    """Per seed, the rise of the cosine from the fit to where held-out error falls; 0 if it never does or the weights shrank."""
     mine = middle(result)
-    growth = mine.norm.where(mine.step == first(mine.test_error)).max("step")
-    return across_seeds(growth.where(growth >= at_fit(mine, "norm"), 0).fillna(0), above=3, share=0.8)
+    learned = mine.step == first(mine.test_error)
+    rise = mine.alignment.where(learned).max("step") - at_fit(mine, "alignment")
+    grown = mine.norm.where(learned).max("step") >= at_fit(mine, "norm")
+    return across_seeds(rise.where(grown, 0).fillna(0), above=0.1, share=0.8)
 
 
 def scale_delays(result: xr.Dataset) -> Evidence:
@@ -74,3 +76,13 @@ def neither_few_nor_many(result: xr.Dataset) -> Evidence:
 def fitted(result: xr.Dataset) -> Evidence:
     """A manipulation check: per seed, the largest training error at the end over all sizes and scales."""
     return across_seeds(result.train_error.isel(step=-1).max(("num_train", "output_scale")), below=LEARNED_ERROR)
+
+
+def largest_size(result: xr.Dataset) -> xr.Dataset:
+    """The runs with the most training inputs alone."""
+    return result.isel(num_train=[-1])
+
+
+def features_of_the_start(result: xr.Dataset) -> xr.Dataset:
+    """The record with the held-out error of the fit with fixed features in the place of the network's at every step."""
+    return result.assign(test_error=result.kernel_error.broadcast_like(result.test_error))

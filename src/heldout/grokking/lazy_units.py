@@ -1,4 +1,4 @@
-"""A two-layer network of nearly linear units, the square it is asked to learn, and the best its first features can do."""
+"""A two-layer network of nearly linear units, the square it is asked to learn, and the smallest fit with its first features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

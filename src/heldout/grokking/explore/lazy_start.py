@@ -49,7 +49,7 @@ def conditions(result: xr.Dataset) -> dict[str, Any]:
     return {
         "title": "How many inputs, how lazy a start",
         "alt": "With few training inputs held-out error never falls, with many it falls together with training error, and "
-        "between them it falls late; the larger the output scale, the later.",
+        "between them it falls late; a larger output scale makes it later.",
         "data": {
             "x": {"label": "updates", "scale": "log", "values": result.step.values, "symbol": "update", "format": ","},
             "y": {"label": "error (target variances, at least 0.0001)", "scale": "log", "symbol": "error", "format": ".3f"},
