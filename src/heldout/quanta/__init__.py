@@ -7,6 +7,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "width_sweep",
     "null_models",
     "composite_metric",
+    "compositional_parity",
     "gradient_clusters",
     "known_quanta",
     "closing_panel",

@@ -143,7 +143,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax = style.axes(ax)
     steps = result.step.values
     for number, line in enumerate(result.part_loss.isel(seed=0, training=checks.ALL).values.T):
-        ax.plot(steps, line, color=style.SKY, linewidth=0.9, label=None if number else "its parts, one seed")
+        ax.plot(steps, line, color=style.PINK, linewidth=0.9, label=None if number else "its parts, one seed")
     for training, color, words in (
         (checks.ALL, style.VERMILION, "composite, with its parts"),
         (checks.NONE, style.GREEN, "composite, with wrong parts"),
@@ -171,9 +171,7 @@ def plot_read(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             ax, steps, result["read"].isel(training=training).values, color=color, label=words, interval=(0.0, 1.0)
         )
     read = checks.at_the_eve(result, "read")[:, checks.ALL]
-    ax.plot(
-        checks.eves(result), read, "o", color=style.INK, markersize=4, label="its loss still at chance, a dot a seed"
-    )
+    ax.plot(checks.eves(result), read, "o", color=style.INK, markersize=4, label="last seen at chance")
     ax.set(xscale="log", xlabel="updates (log scale)", ylabel="parities of the parts read right", ylim=(0.42, 1.02))
     ax.legend(loc="upper left")
     return ax

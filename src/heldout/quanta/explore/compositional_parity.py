@@ -44,7 +44,7 @@ def parts(result: xr.Dataset) -> dict[str, Any]:
     times, last = composite_times(result)[0], part_times(result)[0]
     series = [
         {
-            "name": f"part {part}" if part > 1 else "parts",
+            "name": f"part {part}",
             "values": np.clip(one.part_loss.sel(part=part).values, 0, None),
             "by": by,
             "color": 5,
