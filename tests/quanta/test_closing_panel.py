@@ -148,6 +148,8 @@ def test_measures_on_a_planted_record() -> None:
     assert measures.half_apart(good, LOW, HIGH).values.tolist() == [6] * 5
     assert measures.one_knows(good, LOW, HIGH).values.tolist() == [10] * 5
     assert measures.agreement(good, LOW, HIGH).values == pytest.approx([-1] * 5)
+    # Of ten gaps from 1 to 1/9 and back, the mean is 5/9 of chance.
+    assert measures.mean_gap(good, LOW, HIGH).values == pytest.approx([CHANCE * 5 / 9] * 5)
     on_low = measures.loss_on(good, LOW, "low often").values
     assert on_low == pytest.approx([CHANCE * UP @ zipf(10, 0.5)] * 5)
     assert measures.loss_on(good, HIGH, "high often").values == pytest.approx(on_low)
@@ -166,6 +168,20 @@ def test_claims_and_controls_on_planted_records() -> None:
         unmatched = without.copy(deep=True)
         unmatched["task_loss"].loc[{"model": HIGH}] += 1e-3
         assert not control.manipulation(unmatched).holds, claim.id
+
+
+def test_a_renumbered_draw_keeps_its_losses_and_only_a_spread_can_correlate() -> None:
+    good = planted()
+    changed = measures.renumbered_twin(good)
+    for name in ("task_loss", "accuracy"):
+        before, after = (each[name].sel(model=OTHER_LOW).values for each in (good, changed))
+        assert (np.sort(after, 1) == np.sort(before, 1)).all()
+        assert (after != before).any(1).all()
+        assert changed[name].drop_sel(model=OTHER_LOW).equals(good[name].drop_sel(model=OTHER_LOW))
+    # Equal frequencies leave nearly equal losses: nothing to correlate, and no fair control.
+    flat = planted(low=PLANTED[EVEN], other_low=PLANTED[OTHER_EVEN])
+    assert measures.matched(flat).holds
+    assert not measures.matched_and_spread(flat).holds
 
 
 @pytest.mark.parametrize(

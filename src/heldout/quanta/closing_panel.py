@@ -244,7 +244,8 @@ CLAIMS = (
         source="this book",
         check=measures.skills_part,
         control=Control(
-            says="all tasks equally frequent for both, stopped at the same loss: no task is far apart",
+            says="all tasks equally frequent for both, which start from the same weights and are stopped at the same loss: no "
+            "task is far apart",
             config=EQUAL,
             manipulation=measures.matched,
         ),
@@ -273,9 +274,9 @@ CLAIMS = (
         source="this book",
         check=measures.recipe_decides,
         control=Control(
-            says="two draws of the recipe with equal frequencies, stopped at the same loss: no order to agree on",
-            change=measures.evens_for_twins,
-            manipulation=measures.matched,
+            says="the tasks of the second draw renumbered at random: losses as different between tasks, in no common order",
+            change=measures.renumbered_twin,
+            manipulation=measures.matched_and_spread,
         ),
     ),
 )

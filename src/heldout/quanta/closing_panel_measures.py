@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 
 from heldout.claims import Evidence, across_seeds
+from heldout.devices import numpy_generator
 from heldout.distances import Pair
 from heldout.quanta.parity import CHANCE
 
@@ -56,6 +57,13 @@ def right(result: xr.Dataset, model: str) -> xr.DataArray:
     return mean
 
 
+def mean_gap(result: xr.Dataset, first: str, second: str) -> xr.DataArray:
+    """Absolute difference of the losses of two networks, nats, averaged over tasks, one number a seed."""
+    gaps = np.abs(result.task_loss.sel(model=first, drop=True) - result.task_loss.sel(model=second, drop=True))
+    mean: xr.DataArray = gaps.mean("task", skipna=False)
+    return mean
+
+
 def agreement(result: xr.Dataset, first: str, second: str) -> xr.DataArray:
     """Correlation over tasks of the losses of two networks, one number a seed."""
     losses = [result.task_loss.sel(model=model, drop=True) for model in (first, second)]
@@ -91,14 +99,28 @@ def matched(result: xr.Dataset) -> Evidence:
     return across_seeds(means.max("model", skipna=False) - means.min("model", skipna=False), below=1e-4)
 
 
+def matched_and_spread(result: xr.Dataset) -> Evidence:
+    """A manipulation check: the losses of two draws of a recipe are matched and vary over tasks, so that they could correlate."""
+    means = result.task_loss.mean("task", skipna=False)
+    gap = means.max("model", skipna=False) - means.min("model", skipna=False)
+    spread = result.task_loss.sel(model=[LOW, OTHER_LOW]).std("task", skipna=False).min("model", skipna=False)
+    return across_seeds(spread.where(gap < 1e-4), above=0.2)
+
+
 def twin_for_opposite(result: xr.Dataset) -> xr.Dataset:
     """Another draw of the same recipe in the place of the network of opposite frequencies, and of the one of equal ones."""
     return _in_place(result, {HIGH: OTHER_LOW, EVEN: OTHER_LOW})
 
 
-def evens_for_twins(result: xr.Dataset) -> xr.Dataset:
-    """Two draws of the recipe with equal frequencies in the place of those with unequal ones."""
-    return _in_place(result, {LOW: EVEN, OTHER_LOW: OTHER_EVEN})
+def renumbered_twin(result: xr.Dataset) -> xr.Dataset:
+    """The tasks of the second draw with low numbers often in an order drawn anew for every seed."""
+    changed = result.copy(deep=True)
+    for seed in result.seed.values:
+        order = numpy_generator("renumbered", int(seed)).permutation(result.sizes["task"])
+        for name in ("task_loss", "accuracy"):
+            own = {"seed": seed, "model": OTHER_LOW}
+            changed[name].loc[own] = result[name].sel(own).values[order]
+    return changed
 
 
 def _in_place(result: xr.Dataset, places: dict[str, str]) -> xr.Dataset:

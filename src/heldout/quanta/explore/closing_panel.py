@@ -78,7 +78,8 @@ def at_every_level(result: xr.Dataset) -> dict[str, Any]:
                 short: {"values": known.sel(model=model).values, "by": ["mean"], "format": ".0f"}
                 for model, short in SHORT.items()
             },
-            "sentence": "All three have a mean loss of {mean} % of chance. Tasks known, in the median seed: {low} by the network "
-            "that met low numbers often, {high} by the one that met high numbers often, {even} by the one that met all alike.",
+            "sentence": "In each seed all three have a mean loss of {mean} % of chance. Tasks known, in the median seed: {low} "
+            "by the network that met low numbers often, {high} by the one that met high numbers often, {even} "
+            "by the one that met all alike.",
         },
     }
