@@ -166,7 +166,7 @@ def test_jumps_shared_and_not() -> None:
     random = np.random.default_rng(0)
     at = random.integers(1, 5, size=200)
     jumps = np.where(np.arange(5)[:, None] < at, 3.0, 1.0)
-    lines = straight(np.full(200, 3.0), np.full(200, 1.0))
+    lines = straight(np.full(100, 3.0), np.full(100, 1.0))
     record = planted(np.concatenate([jumps, lines], axis=1))
     assert checks.looks_sudden(record).holds
     assert checks.shares_sharpness(record).holds

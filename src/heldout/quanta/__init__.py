@@ -8,6 +8,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "null_models",
     "composite_metric",
     "compositional_parity",
+    "small_language_models",
     "gradient_clusters",
     "known_quanta",
     "closing_panel",

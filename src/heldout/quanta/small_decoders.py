@@ -92,6 +92,30 @@ def token_losses(decoders: Decoders, tokens: Int[Tensor, "member batch length"])
     return losses.view(*tokens.shape[:2], -1)
 
 
+def short_losses(
+    models: Decoders, asked: Int[Tensor, "passage length"], context: int
+) -> Float[np.ndarray, "member place"]:
+    """Losses at all places when at most ``context`` characters before each are read."""
+    found = []
+    with torch.no_grad():
+        for row in asked.expand(models.members, *asked.shape).unbind(1):
+            start = token_losses(models, row[:, None, : context + 1])[:, 0]
+            rest = token_losses(models, row.unfold(1, context + 1, 1)[:, 1:])[:, :, -1]
+            found.append(torch.cat([start, rest], 1))
+    return torch.cat(found, 1).cpu().numpy()
+
+
+def first_choices(
+    models: Decoders, asked: Int[Tensor, "passage length"], top: int
+) -> tuple[Int[np.ndarray, " place"], Int[np.ndarray, "place top"], Float[np.ndarray, "place top"]]:
+    """Rank of the character, the ``top`` first choices and their probabilities, of the first member."""
+    with torch.no_grad():
+        logits = models(asked[:, :-1].expand(models.members, -1, -1))[0].flatten(0, 1)
+    mine = logits.gather(1, asked[:, 1:].reshape(-1, 1))
+    highest, best = logits.softmax(1).topk(top, dim=1)
+    return (logits > mine).sum(1).cpu().numpy(), best.cpu().numpy(), highest.cpu().numpy()
+
+
 def train(
     decoders: Decoders,
     batches: Batches,

@@ -180,7 +180,7 @@ def falls_with_size(result: xr.Dataset) -> Evidence:
 
 def looks_sudden(result: xr.Dataset) -> Evidence:
     """Per seed, :func:`sudden` over sizes."""
-    return across_seeds(sudden(by_size(result)), above=0.3)
+    return across_seeds(sudden(by_size(result)), above=0.5)
 
 
 def shares_sharpness(result: xr.Dataset) -> Evidence:

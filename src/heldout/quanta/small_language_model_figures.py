@@ -7,27 +7,6 @@ from matplotlib.axes import Axes
 from heldout.figures import style
 from heldout.quanta import small_language_model_checks as checks
 
-SHOWN = 150  # single places drawn behind the mean
-COUNTED = ("one", "two", "three")
-
-
-def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Mean loss against parameters with all seeds, some single places behind it, and the mean losses of counts."""
-    ax = style.axes(ax)
-    size, curves = result.parameters.values, checks.by_size(result)
-    places = np.linspace(0, curves.shape[2] - 1, SHOWN).astype(int)
-    ax.plot(size, curves.mean(0)[:, places], color=style.MUTED, alpha=0.25, lw=0.7)
-    style.band(ax, size, curves.mean(2), color=style.BLUE, interval=(0.0, 1.0), marker="o", linewidth=2.5)
-    labels = {"mean of the models": (float(np.median(curves[:, -1].mean(1))), style.BLUE)}
-    for name, row in zip(COUNTED, result.ngram_loss.values, strict=False):
-        labels[f"counts of {name}"] = (float(row.mean()), style.VERMILION)
-        ax.axhline(row.mean(), color=style.VERMILION, lw=1, ls=(0, (4, 2)))
-    for name, (height, color) in labels.items():
-        style.label_end(ax, float(size[-1] * 1.15), height, name, color=color)
-    ax.set(xscale="log", xlabel="parameters (log scale)", ylabel="loss after the last update, nats", ylim=(0, 6))
-    ax.set_xlim(size[0] / 1.15, size[-1] * 1.15)
-    return ax
-
 
 def plot_futures(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Loss of every place with the largest size against that with the smallest, means over seeds, and where both are equal."""
@@ -57,7 +36,7 @@ def plot_sharpness(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     grid = np.linspace(0, 5 * mean, 120)
     for values, color, label, line in (
         (curves, style.BLUE, "single seeds", "solid"),
-        (checks.smooth(curves), style.ORANGE, "smooth curves, the same scatter", (0, (5, 1.5))),
+        (checks.smooth(curves), style.ORANGE, "smooth, same scatter", (0, (5, 1.5))),
         (checks.averaged(curves)[:1], style.GREEN, "mean over seeds", (0, (1.5, 1.5))),
     ):
         rows = [row[np.isfinite(row)] for row in checks.sharpness(values)]
@@ -75,10 +54,13 @@ def plot_sharpness(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 def plot_likeness(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Correlation over places of the models' losses with those of counts, against size; the band is all seeds."""
     ax = style.axes(ax)
-    like = checks.likeness(result)
+    like, size = checks.likeness(result), result.parameters.values
+    ends = np.median(like[:, -1], 0)
     for order, color in zip(range(like.shape[2]), style.COLORS, strict=False):
-        style.band(ax, result.parameters.values, like[:, :, order], color=color, interval=(0.0, 1.0), marker="o")
-        end = float(np.median(like[:, -1, order]))
-        style.label_end(ax, float(result.parameters[-1]), end, f"n = {order + 1}", color=color)
+        style.band(ax, size, like[:, :, order], color=color, interval=(0.0, 1.0), marker="o")
+    height = -np.inf
+    for order in np.argsort(ends):
+        height = max(float(ends[order]), height + 0.022)  # so that no two labels overlap
+        style.label_end(ax, float(size[-1]), height, f"n = {order + 1}", color=style.COLORS[order])
     ax.set(xscale="log", xlabel="parameters (log scale)", ylabel="correlation with counts of n characters")
     return ax

@@ -17,21 +17,24 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from heldout.claims import Claim, Control
 from heldout.data import moby_dick
 from heldout.devices import numpy_generator
 from heldout.experiment import Progress, recorded, require, variable
+from heldout.figures import style
 from heldout.quanta import small_language_model_checks as checks
-from heldout.quanta.small_decoders import Batches, Decoders, token_losses, train
-from heldout.quanta.small_language_model_figures import plot
+from heldout.quanta.small_decoders import Batches, Decoders, first_choices, short_losses, token_losses, train
 from heldout.quanta.small_language_model_numbers import numbers
 from heldout.quanta.small_language_text import book, ngram_losses, passages
 
 __all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "describe", "numbers", "plot", "run"]
 
 TOP = 3
+SHOWN = 150  # single places drawn behind the mean
+COUNTED = ("one", "two", "three")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +109,9 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             probe_steps=config.probe_steps, progress=_advance(progress, number, config),
         )  # fmt: skip
         losses.append(np.stack(found))
-        short.append(_short_losses(models, asked.to(device), config.short_context))
+        short.append(short_losses(models, asked.to(device), config.short_context))
         sizes.append(models.size)
-        choices.append(_first_choices(models, asked.to(device)))
+        choices.append(first_choices(models, asked.to(device), TOP))
     told = np.moveaxis(np.stack(losses), 2, 0)  # (width, step, seed, place) -> (seed, width, step, place)
     near = np.moveaxis(np.stack(short), 1, 0)
     grams = ngram_losses(read.numpy(), asked.numpy(), config.orders, vocabulary)
@@ -156,39 +159,35 @@ def _probe(
     return lambda models: token_losses(models, tokens).flatten(1).cpu().numpy()
 
 
-def _short_losses(
-    models: Decoders, asked: Int[Tensor, "passage length"], context: int
-) -> Float[np.ndarray, "member place"]:
-    """Losses at all places when at most ``context`` characters before each are read."""
-    found = []
-    with torch.no_grad():
-        for row in asked.expand(models.members, *asked.shape).unbind(1):
-            start = token_losses(models, row[:, None, : context + 1])[:, 0]
-            rest = token_losses(models, row.unfold(1, context + 1, 1)[:, 1:])[:, :, -1]
-            found.append(torch.cat([start, rest], 1))
-    return torch.cat(found, 1).cpu().numpy()
-
-
 def _advance(progress: Progress, before: int, config: Config) -> Callable[[int], None]:
     total = len(config.widths) * config.steps
     return lambda done: progress(before * config.steps + done, total)
-
-
-def _first_choices(
-    models: Decoders, asked: Int[Tensor, "passage length"]
-) -> tuple[Int[np.ndarray, " place"], Int[np.ndarray, "place top"], Float[np.ndarray, "place top"]]:
-    """Rank of the character, first choices and their probabilities, of the first member."""
-    with torch.no_grad():
-        logits = models(asked[:, :-1].expand(models.members, -1, -1))[0].flatten(0, 1)
-    mine = logits.gather(1, asked[:, 1:].reshape(-1, 1))
-    highest, best = logits.softmax(1).topk(TOP, dim=1)
-    return (logits > mine).sum(1).cpu().numpy(), best.cpu().numpy(), highest.cpu().numpy()
 
 
 def _kept(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """The values to 11 binary digits, an error of at most 1 in 4,096, so that a record stays small."""
     mantissa, exponent = np.frexp(values.astype(np.float32))
     return np.ldexp(np.round(mantissa * 2**11) / 2**11, exponent).astype(np.float32)
+
+
+def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Mean loss against parameters with all seeds, some single places behind it, and the mean losses of counts."""
+    ax = style.axes(ax)
+    size, curves = result.parameters.values, checks.by_size(result)
+    places = np.linspace(0, curves.shape[2] - 1, SHOWN).astype(int)
+    ax.plot(size, curves.mean(0)[:, places], color=style.MUTED, alpha=0.25, lw=0.7)
+    style.band(ax, size, curves.mean(2), color=style.BLUE, interval=(0.0, 1.0), marker="o", linewidth=2.5)
+    labels = {
+        "mean of the models": (float(np.median(curves[:, -1].mean(1))) - 0.12, style.BLUE)
+    }  # clear of the next label
+    for name, row in zip(COUNTED, result.ngram_loss.values, strict=False):
+        labels[f"counts of {name}"] = (float(row.mean()), style.VERMILION)
+        ax.axhline(row.mean(), color=style.VERMILION, lw=1, ls=(0, (4, 2)))
+    for name, (height, color) in labels.items():
+        style.label_end(ax, float(size[-1] * 1.15), height, name, color=color)
+    ax.set(xscale="log", xlabel="parameters (log scale)", ylabel="loss after the last update, nats", ylim=(0, 6))
+    ax.set_xlim(size[0] / 1.15, size[-1] * 1.15)
+    return ax
 
 
 def describe(result: xr.Dataset) -> str:
@@ -247,7 +246,7 @@ CLAIMS = (
     ),
     Claim(
         id="small_language_models.looks_sudden",
-        says="In a single family at least 30 % of the falling places fall twice as sharply as the mean.",
+        says="In a single family at least half of the falling places fall twice as sharply as the mean.",
         rows=("S3.3",),
         source="Michaud et al. 2023, arXiv 2303.13506, section 4, monogenic tokens",
         check=checks.looks_sudden,

@@ -28,7 +28,7 @@ def question() -> dict[str, Any]:
                     "feedback": "That is what the picture of quanta suggests. Here it is the exception.",
                 },
                 {
-                    "label": "Fall again, but no more suddenly than that of any other character.",
+                    "label": "Fall again, but hardly more suddenly than that of any other character.",
                     "feedback": "So it came out. That it falls is shared by the seeds; how suddenly it falls hardly is.",
                     "correct": True,
                 },
