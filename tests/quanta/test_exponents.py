@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from heldout.quanta import exponents, exponents_checks
+from heldout.quanta import exponents, exponents_checks, exponents_published
 from heldout.quanta.parity import CHANCE, tail, zipf
 
 LEVEL = np.geomspace(0.5, 0.18, 13)
@@ -26,7 +26,7 @@ def planted(steps: float, data: float, width: float, *, count: float = 0.8, seed
         for name, x in axes.items()
     }
     known = np.tile(axes["width"] ** count, (seeds, 1))
-    variables |= {"known": (("seed", "width"), known), "frequency": ("task", zipf(30, 0.5))}
+    variables |= {"known": (("seed", "width"), known), "frequency": ("task", zipf(30, 0.5)), "sum_over": 30}
     coordinates = {names[name]: x for name, x in axes.items()}
     return xr.Dataset(variables, {"seed": np.arange(seeds), "level": LEVEL, **coordinates})
 
@@ -96,6 +96,14 @@ def test_every_check_tells_the_sum_from_the_law() -> None:
     assert not exponents_checks.spread(planted(2, 1, 1)).holds
 
 
+def test_a_list_is_told_from_a_longer_and_a_shorter_one() -> None:
+    for tasks, holds in ((10**6, False), (30, True), (12, False)):
+        steps = exponents_checks.exact(zipf(tasks, 0.5), "steps", LEVEL)
+        assert exponents_checks.near_its_sum(planted(steps, 0.5, 0.7)).holds == holds
+    assert exponents_checks.falls_in_steps(planted(0.45, 0.01, 0.01)).holds
+    assert not exponents_checks.falls_in_steps(planted(0.01, 0.45, 0.6)).holds
+
+
 def test_controls_are_what_they_say() -> None:
     record = planted(0.45, 0.45, 0.6)
     many, proportional = exponents_checks.if_many(record), exponents_checks.if_proportional(record)
@@ -116,10 +124,12 @@ def test_controls_are_what_they_say() -> None:
 
 def test_the_authors_exponents_stand_beside_law_and_sum() -> None:
     for axis, limits in (("steps", (0.1 / 1.1, 0.8 / 1.8)), ("width", (0.1, 0.8))):
-        known = exponents_checks.published(axis)
+        known = exponents_published.published(axis)
         assert (known["law"][0], known["law"][-1]) == pytest.approx(limits)
         assert (known["exact"] > known["law"]).all()
-        assert len(known["theirs"]) == len(exponents_checks.PUBLISHED_ALPHA)
+        short, long = (exponents_published.published(axis, window)["exact"] for window in ((1, 10), (20, 200)))
+        assert ((short < known["exact"]) & (known["exact"] < long)).all(), "the sum bends downward"
+        assert len(known["theirs"]) == len(exponents_published.ALPHAS)
 
 
 def test_cost_counts_products_and_bytes() -> None:
@@ -145,7 +155,7 @@ def test_a_run_starts_at_chance_and_keeps_its_best_look() -> None:
     [
         ("num_tasks", 2), ("subset_size", 9), ("alpha", -2.0), ("widths", (4,)), ("widths", (8, 4)), ("samples", (50, 800)),
         ("samples", (800, 100)), ("data_width", 0), ("batch_size", 0), ("learning_rate", 0.0), ("first_look", 0), ("steps", 20),
-        ("data_steps", 20), ("looks", 3), ("num_held_out", 0), ("high", 0.3), ("num_seeds", 0),
+        ("data_steps", 20), ("looks", 3), ("num_held_out", 0), ("high", 0.3), ("sum_over", 2), ("num_seeds", 0),
     ],
 )  # fmt: skip
 def test_bad_configs_are_refused_by_name(field: str, value: Any) -> None:

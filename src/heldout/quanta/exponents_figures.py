@@ -8,6 +8,7 @@ from matplotlib.ticker import NullLocator
 
 from heldout.figures import style
 from heldout.quanta import exponents_checks as checks
+from heldout.quanta import exponents_published as known
 
 PANELS = (
     ("steps", "updates", (20, 200, 2000)),
@@ -19,7 +20,7 @@ COLORS = {"steps": style.BLUE, "width": style.VERMILION}
 
 def plot_curves(result: xr.Dataset) -> Axes:
     """Loss against steps, data and width, with the exact sum and the law through the point where the window begins."""
-    panels = plt.figure(figsize=(7.4, 3.1)).subplots(1, 3, sharey=True)
+    panels = plt.figure(figsize=(5.6, 7.8)).subplots(3, 1, sharey=True)
     level = result.level.values
     for ax, (axis, name, ticks) in zip(panels, PANELS, strict=True):
         x, share = checks.curve(result, axis)
@@ -37,9 +38,9 @@ def plot_curves(result: xr.Dataset) -> Axes:
         ax.yaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+        ax.set_yticks([0.1, 0.2, 0.5, 1.0], ["0.1", "0.2", "0.5", "1"])
+        ax.set_ylabel("loss / chance (log scale)")
     first: Axes = panels[0]
-    first.set_yticks([0.1, 0.2, 0.5, 1.0], ["0.1", "0.2", "0.5", "1"])
-    first.set_ylabel("loss / chance (log scale)")
     for y, text, color in (
         (0.15, "law", style.VERMILION),
         (0.11, "exact sum", style.GREEN),
@@ -50,17 +51,21 @@ def plot_curves(result: xr.Dataset) -> Axes:
 
 
 def plot_published(_: xr.Dataset) -> Axes:
-    """The authors' exponents at eight alphas, beside the law and the exact sum over their 500 tasks; our data play no part."""
-    ax = style.axes()
-    for axis in ("steps", "width"):
-        known = checks.published(axis)
-        ax.plot(checks.PUBLISHED_ALPHA, known["law"], color=COLORS[axis], ls=(0, (4, 2)), lw=1.3)
-        ax.plot(checks.PUBLISHED_ALPHA, known["exact"], color=COLORS[axis])
-        ax.plot(checks.PUBLISHED_ALPHA, known["theirs"], "o", color=COLORS[axis])
-        style.label_end(ax, 0.8, known["exact"][-1], f"in {axis}", color=COLORS[axis])
-    ax.plot([], [], "o", color=style.MUTED, label="measured by the authors")
-    ax.plot([], [], color=style.MUTED, label=f"exact sum, {checks.PUBLISHED_TASKS} tasks")
-    ax.plot([], [], color=style.MUTED, ls=(0, (4, 2)), label="law")
-    ax.set(xlabel="alpha of the frequencies", ylabel="exponent of the loss", ylim=(0, None))
-    ax.legend(loc="upper left", fontsize=9)
-    return ax
+    """The authors' exponents at eight alphas, beside the law and the exact sum over several windows; our data play no part."""
+    first, second = plt.figure(figsize=(5.6, 6.2)).subplots(2, 1, sharex=True)
+    for ax, axis in ((first, "steps"), (second, "width")):
+        sums = np.array([known.published(axis, window)["exact"] for window in known.WINDOWS])
+        color = COLORS[axis]
+        ax.fill_between(
+            known.ALPHAS, sums.min(0), sums.max(0), color=color, alpha=0.15, lw=0, label="exact sum, seven windows"
+        )
+        here = known.published(axis)
+        ax.plot(known.ALPHAS, here["exact"], color=color, label="from {} to {} tasks learned".format(*known.WINDOW))
+        ax.plot(known.ALPHAS, here["law"], color=color, ls=(0, (4, 2)), lw=1.3, label="law")
+        ax.plot(known.ALPHAS, here["theirs"], "o", color=color, label="measured by the authors")
+        ax.set(
+            xlabel="alpha of the frequencies", ylabel=f"exponent in {axis}", ylim=(0, 1.1 if axis == "width" else 0.8)
+        )
+        ax.legend(loc="upper left", fontsize=9, ncols=2)
+    axes: Axes = first
+    return axes

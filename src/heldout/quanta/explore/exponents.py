@@ -69,7 +69,7 @@ def finite_list(result: xr.Dataset) -> dict[str, Any]:
                 "needed": {"values": [checks.tasks_needed(a, AT, 0.1) for a in ALPHAS], "by": ["alpha"], "format": ".2g"},
             },
             "sentence": "With alpha {alpha} and {tasks} tasks, the exponent when "
-            f"{AT} tasks are learned is {{here}}; the law says {{law}}. To be within a tenth of the law there, the list needs "
-            "{needed} tasks.",
+            f"{AT} tasks are learned is {{here}}; the law says {{law}}. For the bound to be within a tenth of the law there, "
+            "the list needs about {needed} tasks.",
         },
     }  # fmt: skip
