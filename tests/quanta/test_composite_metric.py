@@ -29,6 +29,7 @@ def test_scores_of_a_case_by_hand() -> None:
     apart = [0.5 * 0.6, 0.6 * 0.7, 0.7 * 0.5]
     assert found["exact"].tolist() == pytest.approx([0.6, np.mean(pairs), (0.4 + 0.06) / 2], abs=1e-5)
     assert found["product"].tolist() == pytest.approx([0.6, np.mean(apart), 0.5 * 0.6 * 0.7], abs=1e-5)
+    assert found["likelier"].tolist() == pytest.approx([3 / 6, 1 / 6, 0])
     assert float(found["task_loss"][0]) == pytest.approx(CHANCE, rel=1e-5)
 
 
@@ -64,6 +65,7 @@ def planted(speed: float, *, seeds: int = 2) -> xr.Dataset:
             "task_loss": (("model", "seed", "task", "look"), loss),
             "exact": (("model", "seed", "asked", "look"), exact),
             "product": (("model", "seed", "asked", "look"), exact),
+            "likelier": (("model", "seed", "asked", "look"), np.broadcast_to(clock / 200, exact.shape).copy()),
             "clock": (("model", "look"), np.stack([clock, clock])),
         },
         {"model": list(composite_metric.MODELS), "seed": range(seeds), "task": range(8), "asked": asked},
@@ -84,14 +86,22 @@ def test_measures_on_planted_records() -> None:
     assert checks.rise(fine, "random features", -1)[0] == pytest.approx(
         3 * checks.rise(fine, "network", -1)[0], rel=0.1
     )
+    assert checks.early(fine, "random features") * 200 == pytest.approx([begin + np.exp(begin) - 1] * 2, rel=0.05)
     assert checks.put_off(fine, "network").min() > 1
     assert checks.loss_width(fine, "random features")[0] == pytest.approx(1.72, abs=0.05)
 
 
+def test_the_arithmetic_of_equal_chances() -> None:
+    assert checks.chance_at_first(8) ** 8 == pytest.approx(0.1 + 0.9 / 256)
+    assert (checks.chance_at_first(8), checks.arithmetic(8)) == pytest.approx((0.753, 0.591), abs=1e-3)
+    assert (checks.chance_at_first(1), checks.arithmetic(1)) == pytest.approx((0.55, 0.1375), abs=1e-3)
+
+
 def test_checks_hold_and_fail_on_planted_records() -> None:
     fine, slow = planted(3.0), planted(1.0)
-    assert checks.mostly_hidden(fine).holds
-    assert not checks.mostly_hidden(checks.ask_one(fine)).holds
+    assert checks.as_arithmetic(fine).holds
+    assert not checks.as_arithmetic(checks.as_table(fine)).holds
+    assert checks.both_learn(checks.as_table(fine)).holds
     assert checks.warned(fine).holds
     assert not checks.warned(slow).holds
     assert checks.both_learn(fine).holds

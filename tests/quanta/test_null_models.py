@@ -169,6 +169,31 @@ def test_checks_hold_and_fail_on_planted_records() -> None:
     assert not checks.network_learns(planted(FINE | {"network": np.ones_like})).holds
 
 
+def test_extremes_of_a_planted_record() -> None:
+    fine = planted(FINE)
+    found = checks.extremes(fine, tuple(FINE))
+    assert found["exponent_least"] <= found["exponent_most"]
+    assert 0.5 < found["window_least"] <= found["window_most"] < 3
+    assert found["bend_most"] == max(checks.bends(fine, model).max() for model in FINE)
+    assert found["network_end_most"] == pytest.approx(float(fine.task_loss[3, :, 0, -1].max()))
+    assert checks.done(fine, "network") == int((fine.task_loss[3, 0, :, -1] <= 0.1).sum())
+
+
+def test_a_share_of_a_joint_linear_loss_may_fall_faster_than_the_bound() -> None:
+    # Two tasks share features: r' = -G r. The joint loss keeps the bound of linear models, the first task's share does not.
+    time = np.geomspace(1e-3, 20, 20_000)
+    values, vectors = np.linalg.eigh(np.array([[1.5, -0.5], [-0.5, 1.5]]))
+    rest = vectors @ (np.exp(-np.outer(values, time)) * (vectors.T @ np.array([1.0, 3.0]))[:, None])
+    np.testing.assert_allclose(rest[0], 2 * np.exp(-time) - np.exp(-2 * time), atol=1e-12)
+
+    def decades(loss: np.ndarray) -> float:
+        first, last = (time[np.flatnonzero(loss <= level * loss[0])[0]] for level in (0.9, 0.1))
+        return float(np.log10(last / first))
+
+    assert decades(rest[0] ** 2) == pytest.approx(0.83, abs=0.01)
+    assert decades((rest**2).sum(0)) > checks.LINEAR - 0.01
+
+
 def test_single_strings_are_seen_at_their_rate(record: xr.Dataset) -> None:
     assert checks.seen_ratio(record) == pytest.approx(1, abs=0.5)
     never = record.copy(deep=True)
@@ -186,6 +211,8 @@ def test_explorables_hold_the_first_seed() -> None:
     data = checked("frames", curves(planted(FINE))["data"])
     assert data["controls"][0]["values"] == list(FINE)
     assert data["lookups"]["width"]["values"][1][0] == pytest.approx(checks.LINEAR, abs=0.08)
+    slow = curves(planted(FINE | {"network": np.ones_like}))["data"]["lookups"]["width"]["values"]
+    assert slow[3][0] is None
     # The first task of the first model is half learned at log 2 over its frequency.
     one = checks.single(planted(FINE), "memorizer")
     half = CHANCE / zipf(30, 0.5)[0] / checks.half_time(one)

@@ -87,14 +87,40 @@ def off(result: xr.Dataset, model: str) -> float:
     return float(np.abs(one.exact - one["product"]).max())
 
 
-def ask_one(result: xr.Dataset) -> xr.Dataset:
-    """The record with one answer asked, and nothing else changed."""
-    return result.isel(asked=slice(0, 1))
+def early(result: xr.Dataset, model: str) -> Float[np.ndarray, " seed"]:
+    """Share of strings on which the likelier of the most answers are all right when the loss is at .9 of chance."""
+    times = np.log(result.clock.sel(model=model).values)
+    at = np.log(_crossings(result, model, fall(result, model), FIRST))
+    curves = result.likelier.sel(model=model).isel(asked=-1).values
+    shares = [np.interp(t, times, curve) for t, curve in zip(at, curves, strict=True)]
+    return np.where(np.isfinite(at), shares, np.nan)
 
 
-def mostly_hidden(result: xr.Dataset) -> Evidence:
-    """Per seed, the smaller of the two models' :func:`hidden`."""
-    return across_seeds(np.min([hidden(result, str(m)) for m in result.model.values], 0), above=0.5)
+def chance_at_first(asked: int) -> float:
+    """Chance of each answer, equal for all strings, at which rescaled exact match of ``asked`` reaches FIRST."""
+    return float((FIRST + (1 - FIRST) * 0.5**asked) ** (1 / asked))
+
+
+def arithmetic(asked: int) -> float:
+    """Share of the cross-entropy's fall that is over at that chance, whatever the model."""
+    return float(1 + np.log(chance_at_first(asked)) / CHANCE)
+
+
+def as_table(result: xr.Dataset) -> xr.Dataset:
+    """The record of a table with the same mean chances: an answer is right for certain on some strings, guessed on the others.
+
+    Of a table that is right on a share c of strings the loss is 1 - c of chance, and tasks err on strings of their own.
+    """
+    changed, chance = result.copy(deep=True), result.exact.isel(asked=0).values[:, :, None]
+    changed["task_loss"][:] = np.broadcast_to(2 * (1 - chance) * CHANCE, result.task_loss.shape)
+    changed["exact"][:] = result["product"].values
+    return changed
+
+
+def as_arithmetic(result: xr.Dataset) -> Evidence:
+    """Per seed, the larger of the two models' distances of :func:`hidden` from :func:`arithmetic`."""
+    expected = arithmetic(int(result.asked[-1]))
+    return across_seeds(np.max([np.abs(hidden(result, str(m)) - expected) for m in result.model.values], 0), below=0.03)
 
 
 def warned(result: xr.Dataset) -> Evidence:

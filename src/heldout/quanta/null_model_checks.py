@@ -81,6 +81,29 @@ def learned(result: xr.Dataset, model: str) -> int:
     return int(np.median(down.sum("task").values))
 
 
+def done(result: xr.Dataset, model: str) -> int:
+    """How many tasks get to .1 of chance, in the median seed: those whose widths are known."""
+    return int(np.median(np.isfinite(all_widths(result, model)).sum(1)))
+
+
+def extremes(result: xr.Dataset, models: tuple[str, ...]) -> dict[str, float]:
+    """Over all models: the largest bend of a seed, and the medians of exponents, and decades fitted.
+
+    And, of the network, the share of chance at which the first task ends, the smallest and the largest seed's.
+    """
+    slopes, spans = exponents(result), []
+    for model in models:
+        start, end = stairs.window(_fitted(result, model))
+        spans.append(float(np.log10(end / start)))
+    ends = result.task_loss.sel(model="network").isel(task=0, look=-1).values
+    return {
+        "bend_most": float(max(bends(result, model).max() for model in models)),
+        "exponent_least": float(slopes.min()), "exponent_most": float(slopes.max()),
+        "window_least": min(spans), "window_most": max(spans),
+        "network_end_least": float(ends.min()), "network_end_most": float(ends.max()),
+    }  # fmt: skip
+
+
 def spread(result: xr.Dataset) -> float:
     """Largest difference of two models' exponents, of medians over seeds."""
     return float(np.ptp(exponents(result)))

@@ -27,7 +27,7 @@ def question() -> dict[str, Any]:
                     "feedback": "That is how the law is explained, but not what it needs. See the figure below.",
                 },
                 {
-                    "label": "The network's and the table's, which also learns piece by piece.",
+                    "label": "The network's and the table's, whose pieces are single inputs.",
                     "feedback": "The linear model learns nothing piece by piece, and its mean runs along a line as well.",
                 },
                 {
@@ -61,7 +61,7 @@ def curves(result: xr.Dataset) -> dict[str, Any]:
         "alt": "The mean loss of each model falls near a line; a single task falls slowly in two of them, steeply in two.",
         "data": {
             "x": {
-                "label": "time / time at which the mean is half of chance", "scale": "log", "values": grid, "symbol": "time",
+                "label": "time / half-time of the mean", "scale": "log", "values": grid, "symbol": "time",
                 "format": ".2f",
             },
             "y": {"label": "loss, share of chance", "scale": "log", "symbol": "loss", "format": ".3f", "range": [0.01, 1.5]},
@@ -74,7 +74,8 @@ def curves(result: xr.Dataset) -> dict[str, Any]:
                 {"name": "mean over samples", "values": np.stack(means), "by": ["model"], "color": 1},
             ],
             "lookups": {"width": {"values": widths, "by": both, "format": ".2f"}},
-            "sentence": "{model}, task {rank}: from .9 to .1 of chance in {width} decades of time.",
+            "sentence": "{model}, task {rank}: from .9 to .1 of chance in {width} decades of time. (No value: more than "
+            "the run shows.)",
         },
     }  # fmt: skip
 
@@ -100,20 +101,20 @@ def exact_match(result: xr.Dataset) -> dict[str, Any]:
         leads[model.split()[0]] = [float(10 ** np.median(scored.lead(result, model, i))) for i in number]
     asked = [int(m) for m in result.asked.values]
     return {
-        "title": "How many answers must be right",
-        "alt": "More answers move exact match to later times; the cross-entropy stays where it is.",
+        "title": "How many sampled answers must be right",
+        "alt": "More answers move exact match of sampled answers to later times; the cross-entropy stays where it is.",
         "data": {
             "x": {
-                "label": "time / time at which the loss is .9 of chance", "scale": "log", "values": grid, "symbol": "time",
+                "label": "time / time of the loss's first tenth", "scale": "log", "values": grid, "symbol": "time",
                 "format": ".2f",
             },
             "y": {"label": "share of the way to perfect", "symbol": "share", "format": ".2f", "range": [-0.02, 1.02]},
-            "controls": [{"name": "asked", "label": "Answers that must be right", "values": asked, "initial": asked[-1]}],
+            "controls": [{"name": "asked", "label": "Sampled answers that must be right", "values": asked, "initial": asked[-1]}],
             "series": series,
             "lookups": {
                 name: {"values": values, "by": ["asked"], "format": ".1f"} for name, values in leads.items()
             },
-            "sentence": "{asked} answers: exact match reaches .1 at {random} times the time at which the loss began to fall "
-            "in random features, at {network} times in the network.",
+            "sentence": "{asked} sampled answers: exact match reaches .1 at {random} times the time at which the loss began to "
+            "fall in random features, at {network} times in the network.",
         },
     }  # fmt: skip
