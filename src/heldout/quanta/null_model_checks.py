@@ -86,7 +86,7 @@ def done(result: xr.Dataset, model: str) -> int:
     return int(np.median(np.isfinite(all_widths(result, model)).sum(1)))
 
 
-def extremes(result: xr.Dataset, models: tuple[str, ...]) -> dict[str, float]:
+def extremes(result: xr.Dataset, models: tuple[str, ...]) -> dict[str, float | int | str]:
     """Over all models: the largest bend of a seed, and the medians of exponents, and decades fitted.
 
     And, of the network, the share of chance at which the first task ends, the smallest and the largest seed's.

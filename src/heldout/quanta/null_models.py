@@ -211,7 +211,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "off_expected": checks.off_expected(result), "asymptotic": checks.asymptotic(result),
         "features_least": float(np.nanmin(checks.all_widths(result, "random features"))),
         "network_scatter": checks.network_scatter(result),
-    } | checks.extremes(result, MODELS)  # fmt: skip
+    }  # fmt: skip
+    found |= checks.extremes(result, MODELS)
     for model, name in zip(MODELS, ("memorizer", "features", "multilinear", "network"), strict=True):
         width, bend, exponent = checks.width(result, model), checks.bends(result, model), checks.exponent(result, model)
         found |= {
