@@ -1,17 +1,19 @@
 """How a language model meets whole passages, token by token, and the losses of every kind of text."""
 
+import numpy as np
 import torch
-import xarray as xr
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from heldout.experiment import variable
 from heldout.language_model import LanguageModel, Scores, score
 
+Labeled = tuple[str | tuple[str, ...], np.ndarray, dict[str, str]]
+
 CHOICES = 3  # of the model, kept for each token of a passage
 
 
-def by_kind(losses: list[Tensor], excerpts: int, max_loss: float) -> dict[str, xr.Variable]:
+def by_kind(losses: list[Tensor], excerpts: int, max_loss: float) -> dict[str, Labeled]:
     """Mean loss, and share of easy tokens, of all excerpts of every kind of text."""
     groups = [torch.cat(losses[i : i + excerpts]) for i in range(0, len(losses), excerpts)]
     easy = [float((each < max_loss).float().mean()) for each in groups]
@@ -21,7 +23,7 @@ def by_kind(losses: list[Tensor], excerpts: int, max_loss: float) -> dict[str, x
     }
 
 
-def passages(model: LanguageModel, tokenizer: Tokenizer, encodings: list[Tensor], most: int) -> dict[str, xr.Variable]:
+def passages(model: LanguageModel, tokenizer: Tokenizer, encodings: list[Tensor], most: int) -> dict[str, Labeled]:
     """The beginning of one excerpt of every kind, token by token, read twice."""
     count = min(most, *(len(each) - 1 for each in encodings))
     scores = [twice(model, each, count, CHOICES) for each in encodings]
@@ -46,4 +48,4 @@ def twice(model: LanguageModel, tokens: Tensor, count: int, choices: int) -> Sco
     """How the model meets a text's first ``count`` tokens, and then the same tokens once more; rows are the two readings."""
     text = tokens[1 : count + 1]
     scores = score(model, torch.cat([tokens[:1], text, text])[None], top=choices)
-    return Scores(*(each[0].unflatten(0, (2, count)) for each in scores))
+    return Scores(*(each[0].reshape(2, count, *each[0].shape[1:]) for each in scores))
