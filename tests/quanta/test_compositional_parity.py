@@ -111,7 +111,20 @@ def test_checks_hold_on_the_planted_record() -> None:
     assert checks.gap(fine) == pytest.approx([0.4] * 3)
     assert checks.eves(fine) == pytest.approx([650] * 3, rel=0.1)
     assert checks.parts_known(fine).tolist() == [3, 3, 3]
-    assert compositional_parity.numbers(fine)["alone_count"] == 0
+    found = compositional_parity.numbers(fine)
+    assert found["alone_count"] == 0
+    assert found["all_time"] == pytest.approx(700, rel=0.1)
+    assert np.isnan(found["alone_time"])
+    assert found["look_factor"] == pytest.approx((2000 / 30) ** (1 / 39))
+    assert found["off_most"] == pytest.approx(0.02)
+    assert found["slowest_most"] == pytest.approx(0.001 * CHANCE)
+
+
+def test_a_median_time_is_over_the_seeds_that_learn() -> None:
+    two = xr.concat([planted().isel(seed=[0]), planted(composite=(np.inf,) * 5).isel(seed=[1])], "seed")
+    found = compositional_parity.numbers(two)
+    assert found["all_count"] == 1
+    assert found["all_time"] == found["all_time_most"] == pytest.approx(700, rel=0.1)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +162,8 @@ def test_explorables_hold_the_first_seed() -> None:
     assert len(data["controls"][0]["values"]) == 5
     assert data["lookups"]["learned"]["values"][:3] == [None] * 3
     assert data["lookups"]["learned"]["values"][4] == pytest.approx(700, rel=0.1)
+    assert data["lookups"]["known"]["values"] == [0, 3, 3, 3, 3]
+    assert [marker["values"][0] for marker in data["markers"] if "values" in marker] == [None, None]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A composite parity is learned once its parts have been, and not without them; its own loss does not tell which way it goes.
+"""A composite parity is learned after its parts, and not alone; its own loss hardly tells which way it goes.
 
 Michaud et al. 2025 (arXiv 2505.15811), compositional multitask sparse parity: several parts, each the parity of a few bits under
 a control bit of its own, and a composite, asked for by all control bits at once: the parity of all their bits.
@@ -178,19 +178,21 @@ def plot_read(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
-    """What the page quotes: medians over seeds unless the name says otherwise; times are in updates."""
+    """What the page quotes: medians over seeds unless the name says otherwise; of times, in updates, over those reached."""
     times, seen = checks.composite_times(result), int(result.composite_samples)
     counts = np.isfinite(times).sum(0)
     found: dict[str, float | int | str] = {
         "seeds": result.sizes["seed"], "steps": int(result.step[-1]), "chance": CHANCE,
         "parts": result.sizes["part"], "samples": seen * float(np.median(times[:, checks.ALL])),
         "samples_seen": seen * int(result.step[-1]), "one_count": int(counts[checks.NONE + 1]),
+        "look_factor": float((result.step[-1] / result.step[0]) ** (1 / (result.sizes["step"] - 1))),
         "wrong_part_end": float(result.part_loss.isel(step=-1, training=checks.NONE).max()),
     }  # fmt: skip
     loss, read, right = (checks.at_the_eve(result, f) for f in ("composite_loss", "read", "composite_accuracy"))
     spread = {
-        "part_time": checks.part_times(result)[:, checks.ALL], "time": times[:, checks.ALL], "wait": checks.waits(result),
+        "part_time": checks.part_times(result)[:, checks.ALL], "wait": checks.waits(result),
         "eve": checks.eves(result), "known": checks.parts_known(result), "accuracy": right[:, checks.ALL],
+        "off": np.abs(loss[:, checks.ALL] / CHANCE - 1), "slowest": checks.at_the_eve(result, "part_loss")[:, checks.ALL].max(-1),
     }  # fmt: skip
     for name, training in (
         ("all", checks.ALL),
@@ -201,10 +203,10 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         found[f"{name}_count"] = int(counts[training])
         spread |= {
             f"{name}_end": CHANCE * checks.end_share(result, training), f"{name}_loss": loss[:, training],
-            f"{name}_read": read[:, training],
+            f"{name}_read": read[:, training], f"{name}_time": times[:, training],
         }  # fmt: skip
     for name, values in spread.items():
-        judged = values[~np.isnan(values)]
+        judged = values[np.isfinite(values)]
         for suffix, summary in (("", np.median), ("_least", np.min), ("_most", np.max)):
             found[name + suffix] = float(summary(judged)) if judged.size else float("nan")
     return found
@@ -215,8 +217,8 @@ def describe(result: xr.Dataset) -> str:
     n = numbers(result)
     return (
         f"Loss against updates on a log axis. The parts are learned by about {n['part_time']:.0f} updates. The composite beside "
-        f"its parts stays near {CHANCE:.2f} nats until then and is at half of it after {n['time']:.0f}. Alone, and beside parts "
-        f"over the wrong bits, it is at {n['alone_end']:.2f} and {n['wrong_end']:.2f} nats at the end."
+        f"its parts stays near {CHANCE:.2f} nats until then and is at half of it after {n['all_time']:.0f}. Alone, and beside "
+        f"parts over the wrong bits, it is at {n['alone_end']:.2f} and {n['wrong_end']:.2f} nats at the end."
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from heldout.quanta.compositional_parity_checks import composite_times, part_times
+from heldout.quanta.compositional_parity_checks import KNOWN, composite_times, part_times
 from heldout.quanta.parity import CHANCE
 
 
@@ -41,13 +41,16 @@ def parts(result: xr.Dataset) -> dict[str, Any]:
     one = result.isel(seed=0)
     count, by = result.sizes["part"], ["training"]
     names = ["alone, no parts", *(f"{right} of {count} parts right" for right in range(count + 1))]
-    times, last = composite_times(result)[0], part_times(result)[0]
+    times, last = (
+        np.where(np.isfinite(each), each, np.nan) for each in (composite_times(result)[0], part_times(result)[0])
+    )
+    known = (one.part_loss.isel(step=-1) <= KNOWN * CHANCE).sum("part").values
     series = [
         {
             "name": f"part {part}",
             "values": np.clip(one.part_loss.sel(part=part).values, 0, None),
             "by": by,
-            "color": 5,
+            "color": 3,
         }
         for part in result.part.values
     ]
@@ -62,14 +65,20 @@ def parts(result: xr.Dataset) -> dict[str, Any]:
             "y": {"label": "loss in nats; share read", "symbol": "value", "format": ".2f", "range": [0.0, 1.05]},
             "controls": [{"name": "training", "label": "Trained beside", "values": names, "initial": names[-1]}],
             "series": series,
-            "markers": [{"label": "chance", "axis": "y", "value": CHANCE}],
+            "markers": [
+                {"label": "chance", "axis": "y", "value": CHANCE},
+                {"label": "last part: {parts}", "values": last, "by": by},  # a time that is not reached has no line
+                {"label": "composite: {learned}", "values": times, "by": by},
+            ],
             "lookups": {
                 "learned": {"values": times, "by": by, "format": ",.0f"},
                 "parts": {"values": last, "by": by, "format": ",.0f"},
+                "known": {"values": known, "by": by, "format": "d"},
                 "loss": {"series": "composite", "stat": "last", "format": ".3f"},
                 "read": {"series": "share a probe reads", "stat": "last", "format": ".0%"},
             },
-            "sentence": "{training}: updates until the last part is learned, {parts}; until the composite is, {learned}. At the "
-            "end the composite costs {loss} nats, and a probe reads {read} of its parts' parities.",
+            "sentence": "{training}: at the end {known} parts beside the composite are learned, the composite costs {loss} nats, "
+            "and a probe reads {read} of the right parts' parities (guessing: 50%). Upright lines mark when the last part and "
+            "the composite are learned, if they are.",
         },
     }
