@@ -162,6 +162,54 @@ def test_sharpness_of_a_line_and_of_a_jump() -> None:
     assert checks.sharpness(smooth) == pytest.approx(np.full((2, 11), checks.of_mean(np.stack([both] * 2))))
 
 
+def test_the_scatter_of_a_mean_is_narrower() -> None:
+    line = straight(np.full(400, 3.0), np.full(400, 1.0))
+    noisy = line + np.random.default_rng(2).standard_normal((5, 5, 400)) * 0.3
+    base = checks.smooth(noisy, averaged_over=10**12)
+    assert base == pytest.approx(np.broadcast_to(base.mean(0), base.shape), abs=1e-5)
+    scatter, mean = ((checks.smooth(noisy, averaged_over=each) - base).std() for each in (1, 5))
+    assert scatter == pytest.approx(0.3, rel=0.03)
+    assert mean == pytest.approx(scatter / 5**0.5, rel=1e-4)
+
+
+def test_jumps_that_come_again_by_hand() -> None:
+    line, early, late = (np.array(each, dtype=float) for each in ([4, 3, 2, 1], [4, 1, 1, 1], [4, 4, 4, 1]))
+    rise = line[::-1]
+    one = np.stack([early, early, early, line, late, *[line] * 15], axis=1)
+    other = np.stack([early, late, line, early, rise, *[line] * 15], axis=1)
+    found = checks.recurs(np.stack([one, other]))
+    # Of four and three sudden places three fall in both; two are sudden in both, one of them at the same size.
+    assert found["again"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert found["again_base"] == pytest.approx(3 / 19)
+    assert found["again_same"] == pytest.approx(1 / 3)
+    assert found["again_falls"] == pytest.approx((3 / 4 + 1) / 2)
+    # The one's three are early; the other's are early twice and late once, of 19.
+    assert found["again_chance"] == pytest.approx((2 / 19 + 2 / 3 * 3 / 19) / 2)
+
+
+def test_independent_jumps_come_again_by_chance_only() -> None:
+    random = np.random.default_rng(3)
+    at = random.integers(1, 5, size=(4, 3000))
+    jumps = np.where(np.arange(5)[:, None] < at[:, None], 3.0, 1.0)
+    curves = np.where(random.random((4, 1, 3000)) < 0.5, jumps, straight(np.full(3000, 3.0), np.full(3000, 1.0)))
+    found = checks.recurs(curves)
+    assert found["again"] == pytest.approx(found["again_base"], abs=0.03)
+    assert found["again_same"] == pytest.approx(found["again_chance"], abs=0.03)
+    assert found["again_chance"] == pytest.approx(1 / 8, abs=0.02)
+
+
+def test_rises_by_as_much() -> None:
+    place = np.arange(40)
+    up = np.where(place < 20, 2.5, 1.0)
+    curves = np.stack([straight(np.full(40, 2.0), up)] * 3)
+    curves[0, -1, :10] = 2.1  # half of the places that rise rise by less with one seed
+    record = planted(curves[0]).assign(
+        token_loss=(("seed", "width", "step", "place"), np.stack([curves + 1, curves], 2))
+    )
+    assert checks.rises_again(record) == pytest.approx([1, 1, 1])
+    assert checks.rises_again(record, by=checks.WORSE) == pytest.approx([0.5, 1, 1])
+
+
 def test_jumps_shared_and_not() -> None:
     random = np.random.default_rng(0)
     at = random.integers(1, 5, size=200)
@@ -253,7 +301,7 @@ def test_a_place_in_the_explorable_is_that_place_of_the_record() -> None:
     assert Explorable("frames", **one_place(record)).data["series"][0]["values"][0] == pytest.approx(
         checks.by_size(record).mean(0)[:, int(place)]
     )
-    assert sum(option.get("correct", False) for option in question()["data"]["options"]) == 1
+    assert sum(option.get("correct", False) for option in question(record)["data"]["options"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -66,17 +66,21 @@ def averaged(curves: Float[np.ndarray, "seed point place"]) -> Float[np.ndarray,
     return np.broadcast_to(curves.mean(0), curves.shape)
 
 
-def smooth(curves: Float[np.ndarray, "seed point place"]) -> Float[np.ndarray, "seed point place"]:
+def smooth(
+    curves: Float[np.ndarray, "seed point place"], averaged_over: int = 1
+) -> Float[np.ndarray, "seed point place"]:
     """Curves without a jump: each place falls as the mean does, from its own start to its own end, with the seeds' scatter.
 
-    The scatter of a seed is its distance from the mean over seeds, widened for what the mean has taken out of it.
+    The scatter of a seed is its distance from the mean over seeds, widened for what the mean has taken out of it, and narrowed
+    to that of a mean of ``averaged_over`` seeds.
     """
     mean, middle = curves.mean((0, 2)), curves.mean(0)
     fallen = (mean[0] - mean) / (mean[0] - mean[-1])
     base = middle[0] + (middle[-1] - middle[0]) * fallen[:, None]
     seeds = len(curves)
-    widened: Float[np.ndarray, "seed point place"] = base + (curves - middle) * np.sqrt(seeds / max(seeds - 1, 1))
-    return widened
+    width = np.sqrt(seeds / max(seeds - 1, 1) / averaged_over)
+    scattered: Float[np.ndarray, "seed point place"] = base + (curves - middle) * width
+    return scattered
 
 
 def shared(values: Float[np.ndarray, "seed place"]) -> Float[np.ndarray, " seed"]:
@@ -88,6 +92,35 @@ def shared(values: Float[np.ndarray, "seed place"]) -> Float[np.ndarray, " seed"
             if both.sum() > 2:
                 found[one, other] = found[other, one] = spearmanr(values[one][both], values[other][both])[0]
     return np.array([np.nanmean(row) if np.isfinite(row).any() else np.nan for row in found])
+
+
+def recurs(curves: Float[np.ndarray, "seed point place"]) -> dict[str, float]:
+    """Does a jump come again? Shares of places, means over ordered pairs of seeds, among the places that fall in both.
+
+    Returns:
+        again: of the places sudden in one seed, those sudden in the other; again_base: of all; again_same: of the sudden ones,
+        those sudden at the same step; again_chance: again_same were the other's places independent of the one's; again_falls:
+        of all places sudden in one seed, those that fall in the other.
+    """
+    sharp, at = sharpness(curves), (curves[:, :-1] - curves[:, 1:]).argmax(1)
+    sudden_at = np.where(sharp > TWICE * of_mean(curves), at, -1)
+    found: dict[str, list[float]] = {
+        name: [] for name in ("again", "again_base", "again_same", "again_chance", "again_falls")
+    }
+    for one in range(len(curves)):
+        for other in range(len(curves)):
+            fall = ~np.isnan(sharp[one]) & ~np.isnan(sharp[other])
+            mine = fall & (sudden_at[one] >= 0)
+            if one == other or not mine.any():
+                continue
+            found["again_falls"].append(float(fall[sudden_at[one] >= 0].mean()))
+            found["again"].append(float((sudden_at[other][mine] >= 0).mean()))
+            found["again_base"].append(float((sudden_at[other][fall] >= 0).mean()))
+            found["again_same"].append(float((sudden_at[other][mine] == sudden_at[one][mine]).mean()))
+            steps = range(curves.shape[1] - 1)
+            chances = [(sudden_at[one][mine] == k).mean() * (sudden_at[other][fall] == k).mean() for k in steps]
+            found["again_chance"].append(float(sum(chances)))
+    return {name: float(np.mean(each)) if each else float("nan") for name, each in found.items()}
 
 
 def half_time(curves: Float[np.ndarray, "seed point place"]) -> Float[np.ndarray, "seed place"]:
@@ -128,13 +161,13 @@ def explained(result: xr.Dataset) -> Float[np.ndarray, " seed"]:
     return np.array(found)
 
 
-def rises_again(result: xr.Dataset) -> Float[np.ndarray, " seed"]:
-    """Per seed, of the places that get worse by more than WORSE in the others' mean, the share that get worse at all here."""
+def rises_again(result: xr.Dataset, by: float = 0.0) -> Float[np.ndarray, " seed"]:
+    """Per seed, of the places that get worse by more than WORSE in the others' mean, the share that do so by more than ``by``."""
     curves, found = by_size(result), []
     for seed, mine in enumerate(curves):
         theirs = others(curves, seed)
         worse = theirs[-1] - theirs[0] > WORSE
-        found.append(float((mine[-1] > mine[0])[worse].mean()) if worse.any() else np.nan)
+        found.append(float((mine[-1] - mine[0] > by)[worse].mean()) if worse.any() else np.nan)
     return np.array(found)
 
 

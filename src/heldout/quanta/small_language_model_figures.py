@@ -29,7 +29,7 @@ def plot_futures(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 def plot_sharpness(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Share of falling places at least so sharp: single seeds, smooth curves with the same scatter, the mean over seeds."""
+    """Share of falling places at least so sharp: single seeds and their mean, each beside smooth curves with its scatter."""
     ax = style.axes(ax)
     curves = checks.by_size(result)
     mean = checks.of_mean(curves)
@@ -37,7 +37,8 @@ def plot_sharpness(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     for values, color, label, line in (
         (curves, style.BLUE, "single seeds", "solid"),
         (checks.smooth(curves), style.ORANGE, "smooth, same scatter", (0, (5, 1.5))),
-        (checks.averaged(curves)[:1], style.GREEN, "mean over seeds", (0, (1.5, 1.5))),
+        (checks.averaged(curves)[:1], style.GREEN, "mean over seeds", "solid"),
+        (checks.smooth(curves, len(curves)), style.VERMILION, "smooth, scatter of a mean", (0, (1.5, 1.5))),
     ):
         rows = [row[np.isfinite(row)] for row in checks.sharpness(values)]
         shares = np.array([(row[:, None] > grid).mean(0) for row in rows if row.size])

@@ -45,6 +45,7 @@ def _sizes(result: xr.Dataset, curves: Float[np.ndarray, "seed width place"]) ->
 def _futures(result: xr.Dataset, curves: Float[np.ndarray, "seed width place"]) -> dict[str, float | int | str]:
     """Places that rise, and places of equal loss."""
     rise, futures = curves[:, -1] - curves[:, 0], [each for each in checks.pairs(result) if each.after.size]
+    equal = [each.after[np.abs(each.before) < checks.EQUAL] for each in futures]  # in the seed left out as well
 
     def median(values: list[float]) -> float:
         return float(np.median(values)) if values else float("nan")
@@ -57,6 +58,8 @@ def _futures(result: xr.Dataset, curves: Float[np.ndarray, "seed width place"]) 
         "worse_mean": float((rise.mean(0) > checks.WORSE).mean()),
         "worse_everywhere": float((rise > 0).all(0).mean()),
         "rises_again": float(np.median(checks.rises_again(result))),
+        "rises_as_far": float(np.median(checks.rises_again(result, by=checks.WORSE))),
+        "rises_base": float(np.median((rise > 0).mean(1))),
         "falls": float(np.median((rise < -checks.FALLS).mean(1))),
         "drop_shared": float(np.median(checks.shared(-rise))),
         "explained": float(np.median(checks.explained(result))),
@@ -64,6 +67,9 @@ def _futures(result: xr.Dataset, curves: Float[np.ndarray, "seed width place"]) 
         "pairs_same": median([float((each.after > 0).mean()) for each in futures]),
         "pairs_before": median([float(each.before.mean()) for each in futures]),
         "pairs_after": median([float(each.after.mean()) for each in futures]),
+        "pairs_scatter": median([float(np.median(np.abs(each.before))) for each in futures]),
+        "pairs_equal": round(median([after.size for after in equal])) if equal else 0,
+        "pairs_equal_same": median([float((after > 0).mean()) for after in equal if after.size]),
     }
 
 
@@ -72,8 +78,13 @@ def _jumps(result: xr.Dataset, curves: Float[np.ndarray, "seed width place"]) ->
     found: dict[str, float | int | str] = {"falls_by": checks.FALLS}
     for name, values in (("", curves), ("time_", checks.by_time(result))):
         shapes = {"one": values, "averaged": checks.averaged(values), "smooth": checks.smooth(values)}
+        shapes["smooth_averaged"] = checks.smooth(values, averaged_over=len(values))
         for kind, each in shapes.items():
             found[f"{name}sudden_{kind}"] = float(np.median(checks.sudden(each)))
+        sharp = checks.sharpness(values)
+        hit = sharp > checks.TWICE * checks.of_mean(values)
+        found[f"{name}sudden_zigzag"] = float((sharp[hit] > 1).mean()) if hit.any() else float("nan")
+        found |= {f"{name}{kind}": share for kind, share in checks.recurs(values).items()}
         found[f"{name}sharpness_mean"] = checks.of_mean(values)
         found[f"{name}shared"] = float(np.median(checks.shared(checks.sharpness(values))))
         found[f"{name}half"] = float(np.median(checks.shared(checks.half_time(values))))
@@ -95,6 +106,9 @@ def _likeness(result: xr.Dataset) -> dict[str, float | int | str]:
             f"like_small_{order + 1}": float(like[0, order]),
             f"like_large_{order + 1}": float(like[-1, order]),
         }
+    if len(grams) >= 4:
+        losses, curves = result.ngram_loss.values, checks.by_size(result).mean(0)
+        found["gain_like"] = float(np.corrcoef(curves[0] - curves[-1], losses[1] - losses[3])[0, 1])
     return found
 
 

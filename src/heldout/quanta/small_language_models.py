@@ -6,8 +6,8 @@ jumps are called monogenic by Michaud et al. 2023 (arXiv 2303.13506, section 4),
 
 Axes: seed, width (of the stream), step (updates made), place (a character to be predicted), passage, order (characters in a
 row that are counted, the predicted one included), top (first choices, best first).
-Deviations: characters of one book, not word pieces of the web; two layers; the sizes span two powers of ten, not three, and
-every place is measured with several seeds a size, where a public family has one.
+Deviations: characters of one book, not word pieces of the web; two layers; the sizes span two powers of ten, not three; the
+learning rate falls with the width, and every place is measured with several seeds a size, where the paper's figures use one.
 """
 
 from collections.abc import Callable
@@ -206,7 +206,7 @@ _SHUFFLED = Control(
     manipulation=checks.reaches_counts,
 )
 _MIXED = Control(
-    says="each seed's curves handed to the places at random",
+    says="each seed's curves handed to the places at random, so that nothing belongs to a place",
     change=checks.mixed_places,
     manipulation=checks.mean_as_low,
 )
@@ -222,7 +222,8 @@ CLAIMS = (
     ),
     Claim(
         id="small_language_models.same_futures",
-        says="Places of equal loss at the smallest size that part in other seeds part the same way in a new one (80 % of pairs).",
+        says="Places of equal loss at the smallest size that part, both in the other seeds' mean, part the same way in a new one "
+        "(80 % of pairs).",
         rows=("S3.3",),
         source="this book",
         check=checks.same_futures,
@@ -230,7 +231,8 @@ CLAIMS = (
     ),
     Claim(
         id="small_language_models.same_rises",
-        says="A place that gets worse with size by 0.25 nats in the other seeds' mean gets worse in a new one (half of them).",
+        says="A place that gets worse with size by 0.25 nats in the other seeds' mean gets worse at all in a new one "
+        "(half of them).",
         rows=("S3.3",),
         source="this book",
         check=checks.same_rises,
@@ -248,7 +250,7 @@ CLAIMS = (
         id="small_language_models.looks_sudden",
         says="In a single family at least half of the falling places fall twice as sharply as the mean.",
         rows=("S3.3",),
-        source="Michaud et al. 2023, arXiv 2303.13506, section 4, monogenic tokens",
+        source="this book",
         check=checks.looks_sudden,
         control=Control(
             says="every seed's curve replaced by the mean over seeds",

@@ -13,8 +13,9 @@ BEFORE = 22  # characters shown before a place
 EACH = 5  # places of each sort
 
 
-def question() -> dict[str, Any]:
+def question(result: xr.Dataset) -> dict[str, Any]:
     """The reader commits before the curves of single places are shown."""
+    n = numbers(result)
     return {
         "title": "Before you look",
         "alt": "A question with three answers to choose from.",
@@ -25,16 +26,21 @@ def question() -> dict[str, Any]:
             "options": [
                 {
                     "label": "Fall at once, between the same two sizes. A skill has its size.",
-                    "feedback": "That is what the picture of quanta suggests. Here it is the exception.",
+                    "feedback": "That is what the picture of quanta suggests. Of the places that were sudden here and fell "
+                    f"again, {n['again_same']:.0%} did so at once and at the same size, against "
+                    f"{n['again_chance']:.0%} by chance.",
                 },
                 {
-                    "label": "Fall again, but hardly more suddenly than that of any other character.",
-                    "feedback": "So it came out. That it falls is shared by the seeds; how suddenly it falls hardly is.",
+                    "label": "Fall again, but hardly more suddenly than that of any other character that falls.",
+                    "feedback": f"So it came out. {n['again_falls']:.0%} fall again by half a nat, and of these {n['again']:.0%} "
+                    f"suddenly, at whatever size; so do {n['again_base']:.0%} of all that fall.",
                     "correct": True,
                 },
                 {
                     "label": "It might as well rise.",
-                    "feedback": "Some places rise with size, but which ones do is largely the same with other seeds.",
+                    "feedback": "Some places rise with size, but which ones do is largely the same with other seeds: of those "
+                    f"that rise by a quarter of a nat in the mean of four, {n['rises_again']:.0%} rise in the fifth, "
+                    f"against {n['rises_base']:.0%} of all.",
                 },
             ],
         },
