@@ -100,6 +100,8 @@ def execute(notebook: Path, folder: Path) -> Path | None:
     executed = folder / f"{'.'.join(notebook.with_suffix('').parts[1:])}.ipynb"
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", str(notebook)]
     command += ["--output-dir", str(folder), "--output", executed.name, f"--ExecutePreprocessor.timeout={CELL_TIMEOUT}"]
+    # The cache tells notebooks apart by their cells and the cells' metadata, which times of execution would change.
+    command += ["--ExecutePreprocessor.record_timing=False"]
     result = subprocess.run(
         command,
         check=False,

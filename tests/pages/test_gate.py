@@ -54,6 +54,13 @@ def test_a_whole_book_passes(book: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "thebe" not in html.split("</head>")[0]
 
 
+def test_a_page_is_executed_once(book: Path) -> None:
+    count = "from pathlib import Path\nwith Path('runs.txt').open('a') as file:\n    print(file.write('x'))"
+    write_notebook(book / "chapters" / "page.ipynb", count)
+    assert build_book.build(book) == []
+    assert (book / "chapters" / "runs.txt").read_text() == "x"
+
+
 def raising_cell(book: Path) -> str:
     write_notebook(book / "chapters" / "page.ipynb", "1 / 0")
     return "jupyter-book exited with"
