@@ -93,10 +93,12 @@ def test_page_opened_as_a_file(desktop: Page, site: Path, path: str) -> None:
 @pytest.mark.parametrize("path", CONTENT_PAGES)
 def test_prose_is_rendered(desktop: Page, address: str, path: str) -> None:
     open_page(desktop, f"{address}/{path}")
+    # Texts that a model reads are shown as they are, and may hold anything.
     text = desktop.evaluate(
         """() => {
           const article = document.querySelector("article").cloneNode(true);
-          article.querySelectorAll("pre, code, script, style, mjx-container").forEach((node) => node.remove());
+          const verbatim = "pre, code, script, style, mjx-container, .hx-tokens, .hx-contexts";
+          article.querySelectorAll(verbatim).forEach((node) => node.remove());
           return article.textContent;
         }"""
     )
