@@ -11,7 +11,8 @@ pytestmark = pytest.mark.browser
 
 # What a reader sees, and what a screen reader is told: live sentence, outputs, and the text of the control's value.
 # A text set token by token and a list of contexts are pictures too: tints, marks and chosen tokens are what is seen.
-PICTURE = """(figure) => [...figure.querySelectorAll("svg, img, canvas, .hx-tokens, .hx-contexts")].map((node) => node.outerHTML).join("")"""
+PICTURE = """(figure) => [...figure.querySelectorAll("svg, img, canvas, .hx-tokens, .hx-contexts")]
+  .map((node) => node.outerHTML).join("")"""
 WORDS = """(figure) => [
   ...[...figure.querySelectorAll("[aria-live], output, [role=status]")].map((node) => node.textContent),
   ...[...figure.querySelectorAll("[aria-valuetext]")].map((node) => node.getAttribute("aria-valuetext")),
