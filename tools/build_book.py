@@ -24,7 +24,7 @@ from jupyter_cache import get_cache
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE_SUFFIXES = (".ipynb", ".md")
-CELL_TIMEOUT = 300
+CELL_TIMEOUT = 1800  # seconds; a slow machine may take its time over a first run
 # Explorables emit plain HTML on the site; each notebook gets one thread.
 SITE_ENVIRONMENT = {"HELDOUT_SITE": "1", "OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
@@ -94,12 +94,12 @@ def expects_output(notebook: Path) -> bool:
     )
 
 
-def execute(notebook: Path, folder: Path) -> Path | None:
-    """Execute one notebook and return the file with its outputs, or None when a cell failed."""
+def execute(notebook: Path, executed: Path, name: str) -> bool:
+    """Execute one notebook into the file ``executed``, and return whether no cell failed."""
     start = time.monotonic()
-    executed = folder / f"{'.'.join(notebook.with_suffix('').parts[1:])}.ipynb"
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", str(notebook)]
-    command += ["--output-dir", str(folder), "--output", executed.name, f"--ExecutePreprocessor.timeout={CELL_TIMEOUT}"]
+    command += ["--output-dir", str(executed.parent), "--output", executed.name]
+    command += [f"--ExecutePreprocessor.timeout={CELL_TIMEOUT}"]
     # The cache tells notebooks apart by their cells and the cells' metadata, which times of execution would change.
     command += ["--ExecutePreprocessor.record_timing=False"]
     result = subprocess.run(
@@ -110,8 +110,8 @@ def execute(notebook: Path, folder: Path) -> Path | None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    print(f"  {'/'.join(notebook.parts[-3:])}: {time.monotonic() - start:.0f} s", flush=True)
-    return executed if result.returncode == 0 else None
+    print(f"  {name}: {time.monotonic() - start:.0f} s", flush=True)
+    return result.returncode == 0
 
 
 def execute_all(root: Path, jobs: int, cache_folder: Path) -> None:
@@ -124,10 +124,12 @@ def execute_all(root: Path, jobs: int, cache_folder: Path) -> None:
     notebooks = [source for source in sources if source is not None and source.suffix == ".ipynb"]
     print(f"executing {len(notebooks)} notebooks, {jobs} at a time", flush=True)
     cache = get_cache(str(cache_folder))
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(jobs) as pool:
-        results = pool.map(lambda notebook: execute(notebook, Path(name)), notebooks)
-        for notebook, executed in zip(notebooks, results, strict=True):
-            if executed is not None:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
+        outputs = [Path(folder) / f"{number}.ipynb" for number in range(len(notebooks))]
+        names = [notebook.relative_to(root).as_posix() for notebook in notebooks]
+        whole = pool.map(execute, notebooks, outputs, names)
+        for notebook, executed, passed in zip(notebooks, outputs, whole, strict=True):
+            if passed:
                 cache.cache_notebook_file(executed, uri=str(notebook), overwrite=True)
 
 

@@ -135,9 +135,9 @@ class FlatOptimizer:
             ValueError: the factor is not positive, or members of AdamW differ in their rates.
         """
         require(0 < factor < math.inf, "factor", factor, "positive and finite")
+        require(self._uniform or self.rule.kind != "adamw", "kind", self.rule.kind, "another where rates differ")
         self._one_rate *= factor
         if not self._uniform:
-            require(self.rule.kind != "adamw", "kind", self.rule.kind, "another where rates differ")
             self._rate *= factor
 
     @torch.no_grad()

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch.nn import functional
 
 from heldout.quanta import known_quanta, known_quanta_checks, sample_gradients
@@ -67,16 +66,6 @@ def test_mean_cosine_is_the_distance_of_the_two_mean_directions() -> None:
     found = sample_gradients.cosines({key: value.detach() for key, value in network.named_parameters()}, batch)
     torch.testing.assert_close(found["published"].mean(), (odd - even).square().sum() / 4)
     torch.testing.assert_close(found["logit"].mean(), (odd + even).square().sum() / 4)
-
-
-def test_agreement_is_sklearns() -> None:
-    random = np.random.default_rng(0)
-    for groups in (2, 5, 9):
-        truth = np.repeat(np.arange(8), 5)
-        given = np.where(random.random(40) < 0.6, truth, random.integers(0, groups, 40))
-        expected = adjusted_rand_score(truth, given), normalized_mutual_info_score(truth, given)
-        np.testing.assert_allclose(sample_gradients.agreement(truth, given), expected, atol=1e-12)
-    np.testing.assert_allclose(sample_gradients.agreement(truth, 7 - truth), (1, 1))
 
 
 def test_errors_turn_cosines_of_different_labels(record: xr.Dataset) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from sklearn.cluster import SpectralClustering
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
 
 from heldout.devices import numpy_generator
@@ -88,21 +89,6 @@ def pairs(
     return {"within": within, "between": ~same, "agree": within & alike, "oppose": within & ~alike}
 
 
-def agreement(truth: Int[np.ndarray, " sample"], given: Int[np.ndarray, " sample"]) -> tuple[float, float]:
-    """Adjusted Rand index and normalized mutual information of two groupings of at least two groups each.
-
-    The same as sklearn's, which spend as much time on checking their arguments as the clustering takes.
-    """
-    counts = np.zeros((truth.max() + 1, given.max() + 1))
-    np.add.at(counts, (truth, given), 1)
-    rows, columns, total = counts.sum(1), counts.sum(0), counts.sum()
-    both, first, second, every = ((c * (c - 1) / 2).sum() for c in (counts, rows, columns, total))
-    expected = first * second / every
-    joint, mine, other = (-(p[p > 0] * np.log(p[p > 0])).sum() for p in (counts / total, rows / total, columns / total))
-    rand = (both - expected) / ((first + second) / 2 - expected)
-    return float(rand), float(2 * (mine + other - joint) / (mine + other))
-
-
 MEASURES = {
     "ari": ("adjusted Rand index of clusters and tasks", "1"),
     "nmi": ("normalized mutual information of clusters and tasks", "1"),
@@ -132,8 +118,9 @@ def measured(
         for j in range(columns):
             for k, cosine in enumerate(cosines(networks.network(i, j), batch).values()):
                 given = clusters(angular(cosine), count, restarts)
-                found["ari"][i, j, k], found["nmi"][i, j, k] = agreement(truth, given)
-                found["shuffled"][i, j, k], _ = agreement(shuffled, given)
+                found["ari"][i, j, k] = adjusted_rand_score(truth, given)
+                found["nmi"][i, j, k] = normalized_mutual_info_score(truth, given)
+                found["shuffled"][i, j, k] = adjusted_rand_score(shuffled, given)
                 for name, which in chosen.items():
                     found[name][i, j, k] = cosine.numpy()[which].mean() if which.any() else np.nan
             progress(i * columns + j + 1)
