@@ -15,7 +15,7 @@ HEIGHT = 0.24
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Three bars a pair: its distance on train, test and elsewhere, median over seeds with the central 80 %.
 
-    The black tick on a bar is the yardstick: the distance there between two seeds of one recipe. Constructed pairs are
+    The tick on a bar is the yardstick: the distance there between two seeds of one recipe. Constructed pairs are
     marked; the difference of the matched loss stands at the right.
 
     Args:
@@ -51,7 +51,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.set(
         xlim=(0, 1),
-        xlabel="distance as functions\n(black tick: two seeds of one recipe;  * one of the two built on purpose)",
+        xlabel="distance as functions\n(tick: two seeds of one recipe;  * one of the two built on purpose)",
     )
     ax.set_ylabel("pair of models")
     ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=3)

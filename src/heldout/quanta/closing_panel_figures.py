@@ -37,7 +37,7 @@ def bars(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         text.remove()
     ax.set_yticks(range(len(PAIRS)), [pair.name.replace(" / ", " /\n") for pair in PAIRS])
     ax.set_ylabel("pair of networks")
-    ax.set_xlabel("distance as functions\n(black tick: two draws of\nthe recipe low often)")
+    ax.set_xlabel("distance as functions\n(tick: two draws of\nthe recipe low often)")
     return ax
 
 

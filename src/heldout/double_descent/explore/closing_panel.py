@@ -20,7 +20,7 @@ QUESTION = {
             },
             {
                 "label": "They will agree there if both have the smallest norm.",
-                "feedback": "Two models of smallest norm, with different random features, also part there. See the black ticks.",
+                "feedback": "Two models of smallest norm, with different random features, also part there. See the ticks.",
             },
             {
                 "label": "They cannot agree there, since neither was trained on turned digits.",

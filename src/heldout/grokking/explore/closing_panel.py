@@ -23,7 +23,7 @@ def question() -> dict[str, Any]:
                 },
                 {
                     "label": "Different things: how each of them adds decides it, and no loss has seen how.",
-                    "feedback": "Yes. Look at the bars for elsewhere, and at the black tick for two draws of one recipe.",
+                    "feedback": "Yes. Look at the bars for elsewhere, and at the tick for two draws of one recipe.",
                     "correct": True,
                 },
                 {

@@ -68,7 +68,7 @@ def at_every_level(result: xr.Dataset) -> dict[str, Any]:
                     "name": "mean",
                     "label": "Mean loss of each, percent of chance",
                     "values": means,
-                    "initial": means[0],
+                    "initial": means[-1],
                     "unit": "%",
                 }
             ],
