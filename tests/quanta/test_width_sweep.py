@@ -50,7 +50,15 @@ def test_a_count_that_is_a_power_of_the_width_gives_the_loss_of_unseen_widths() 
     by_hand = np.exp(np.polyval(np.polyfit(np.arange(0, 5, 2), np.log(tails[::2]), 1), [1, 3])) / tails[1::2] - 1
     assert errors.by_power_law[0] == pytest.approx(by_hand)
     assert width_sweep_checks.predicts_unseen(record).holds
-    assert not width_sweep_checks.predicts_unseen(width_sweep_checks.other_frequencies(record)).holds
+    assert width_sweep_checks.nearer(record).holds
+    law = record.assign(loss=xr.ones_like(record.loss) * 0.5 * (record.width / 8.0) ** -0.4)
+    assert not width_sweep_checks.nearer(law).holds
+    assert width_sweep_checks.true_count_error(record) == pytest.approx([0, 0])
+    mixed = width_sweep_checks.other_widths(record)
+    np.testing.assert_array_equal(np.sort(mixed.loss, 1), np.sort(record.loss, 1))
+    assert (mixed.width == record.width).all()
+    assert width_sweep_checks.as_many(mixed).holds
+    assert not width_sweep_checks.as_many(planted([1, 1, 2, 2])).holds
     assert not width_sweep_checks.predicts_unseen(planted([1, 8, 1, 16])).holds
 
 
@@ -62,6 +70,8 @@ def test_units_of_one_task_each_and_units_of_all() -> None:
     assert width_sweep_checks.concentration(own) == pytest.approx(1)
     assert width_sweep_checks.concentration(common) == pytest.approx(1 / tasks)
     assert np.isnan(width_sweep_checks.concentration(np.zeros((3, 2))))
+    uneven = np.array([[0.4, 0.4], [0.01, 0.0]])  # the large unit serves both tasks, the slight one a single task
+    assert width_sweep_checks.concentration(uneven) == pytest.approx((0.8 * 0.5 + 0.01) / 0.81)
     assert width_sweep_checks.specialized(apart).holds
     assert not width_sweep_checks.specialized(together).holds
     assert width_sweep_checks.togetherness(apart)[0] == pytest.approx(-0.2)
@@ -88,7 +98,14 @@ def test_a_unit_taken_out_against_the_network_without_it() -> None:
         return right.float().view(4, 50).mean(1)
 
     before = accuracy()
+    at_mean = width_sweep.knockouts(parts, batch, 4, at_mean=True)
+    hidden = torch.relu(parts["embed"][batch.task] + batch.bits @ parts["bits"] + parts["bias"])
     for unit in range(5):
+        kept = hidden.clone()
+        for task in range(4):
+            kept[batch.task == task, unit] = hidden[batch.task == task, unit].mean()
+        right = (kept @ parts["readout"] + parts["offset"] > 0) == (batch.label > 0.5)
+        torch.testing.assert_close(at_mean[unit], before - right.float().view(4, 50).mean(1))
         weight = float(network.readout[unit].detach())
         with torch.no_grad():
             network.readout[unit] = 0

@@ -30,7 +30,7 @@ def question() -> dict[str, Any]:
                 },
                 {
                     "label": "They are the same thing written twice.",
-                    "feedback": "In the limit of many tasks they are; at the widths of this page they differ.",
+                    "feedback": "Only with endlessly many tasks and a count that is a power of the width; here they differ.",
                 },
             ],
         },
