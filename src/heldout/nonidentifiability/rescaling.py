@@ -8,7 +8,7 @@ import copy
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from heldout.devices import generator
@@ -29,11 +29,18 @@ def rescaled(network: MLP, scales: Float[Tensor, " unit"]) -> MLP:
     )
     require(bool((scales > 0).all()), "scales", float(scales.min()), "above 0")
     twin = copy.deepcopy(network)
+    first, second = _linear(twin, 0), _linear(twin, 1)
     with torch.no_grad():
-        twin.layers[0].weight.mul_(scales.unsqueeze(1))
-        twin.layers[0].bias.mul_(scales)
-        twin.layers[1].weight.div_(scales)
+        first.weight.mul_(scales.unsqueeze(1))
+        first.bias.mul_(scales)
+        second.weight.div_(scales)
     return twin
+
+
+def _linear(network: MLP, place: int) -> nn.Linear:
+    layer = network.layers[place]
+    assert isinstance(layer, nn.Linear)
+    return layer
 
 
 def spread_scales(units: int, spread: float, seed: int) -> Float[Tensor, " unit"]:
@@ -47,7 +54,7 @@ def spread_scales(units: int, spread: float, seed: int) -> Float[Tensor, " unit"
 
 def unit_norms(network: MLP) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"]]:
     """Lengths of what comes into each unit of the first hidden layer, its bias too, and of what goes out of it."""
-    first, second = network.layers[0], network.layers[1]
+    first, second = _linear(network, 0), _linear(network, 1)
     with torch.no_grad():
         return (first.weight.square().sum(1) + first.bias.square()).sqrt(), second.weight.norm(dim=0)
 
@@ -72,7 +79,7 @@ def hessian_trace(network: MLP, x: Float[Tensor, "sample feature"]) -> float:
     network's own distribution p.
     """
     with torch.no_grad():
-        layers = list(network.layers)
+        layers = [_linear(network, place) for place in range(len(network.layers))]
         into = [x]
         for layer in layers[:-1]:
             into.append(functional.relu(layer(into[-1])))
