@@ -197,5 +197,18 @@ def prompts() -> dict[str, Any]:
 
 DEMOS = {
     f.__name__: f
-    for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, clock, tokens, trainer, clusters, prompts)
+    for f in (
+        frames,
+        predict,
+        choice,
+        opening,
+        scrub,
+        gaussian_risk,
+        interpolants,
+        clock,
+        tokens,
+        trainer,
+        clusters,
+        prompts,
+    )
 }

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from heldout.figures.explorable import Explorable
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability import rule_extrapolation as experiment
 from heldout.nonidentifiability import rule_extrapolation_checks as checks
+from heldout.nonidentifiability.explore.rule_extrapolation import prompts, question
 
 ROWS = anbn.prompts(3)
 PLACES = 6
@@ -34,6 +36,7 @@ def planted() -> xr.Dataset:
             "greedy": (("variant", "seed", "prompt", "place"), greedy),
             "sampled": (("variant", "seed", "prompt", "sample", "place"), np.repeat(greedy[:, :, :, None], 2, 3)),
             "data_kl": (("variant", "seed"), np.full((3, 3), 0.004)),
+            "cross_entropy": (("variant", "seed"), np.full((3, 3), 0.19)),
             "pair_kl": (("variant", "seed", "other"), np.full((3, 3, 3), 1e-3)),
             "elsewhere_kl": (("variant", "seed", "other"), np.full((3, 3, 3), 8.0)),
             "elsewhere_loss": (("variant", "seed"), np.array([[5.0] * 3, [0.1] * 3, [9.0] * 3])),
@@ -43,6 +46,7 @@ def planted() -> xr.Dataset:
             "variant": list(experiment.VARIANTS), "other": list(experiment.VARIANTS), "seed": [0, 1, 2],
             "prompt": ["".join("ab"[t] for t in row) for row in ROWS],
         },
+        {"longest": 4, "updates": 1},
     )  # fmt: skip
 
 
@@ -83,6 +87,21 @@ def test_shares_count_the_prompts_that_they_name() -> None:
     assert (groups["untaught"].sel(variant="oracle") == 1).all()
     drawn = checks.rule(record, "equal_counts", "untaught", drawn=True)
     np.testing.assert_allclose(drawn, groups["untaught"])
+
+
+def test_explorables_say_what_the_record_holds() -> None:
+    record = planted().assign(greedy_chance=planted().greedy * 0 + 0.5)
+    data = prompts(record)["data"]
+    assert [run["name"] for run in data["runs"]] == ["0", "1", "2"]
+    oracle, adversary = data["runs"][0]["written"][1:]
+    place = data["prompts"].index("bab")
+    assert (oracle["text"][place], oracle["kept"][place], oracle["chance"][place]) == ("a.", 1, [0.5, 0.5])
+    assert (adversary["text"][place], adversary["kept"][place]) == ("aa.", 0)
+    assert sum(group == 0 for group in data["runs"][0]["groups"]) == int(record.inside.sum())
+    Explorable("prompts", **prompts(record))
+    right = [option for option in question(record)["data"]["options"] if option.get("correct")]
+    assert len(right) == 1
+    assert right[0]["label"].startswith("Almost none")
 
 
 def test_a_run_is_of_one_piece() -> None:

@@ -98,7 +98,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     }  # fmt: skip
     shape = (len(VARIANTS), len(seeds))
     own = {name: value.reshape(*shape, *value.shape[1:]) for name, value in by_member.items()}
-    return _dataset(own, seeds, rows, taught)
+    return _dataset(own, seeds, rows, taught).assign_attrs(longest=config.longest, updates=config.steps)
 
 
 def _start(config: Config, seeds: list[int]) -> Transformers:
@@ -163,6 +163,13 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "token": float(result.cross_entropy.median()),
         "elsewhere_kl": float(result.elsewhere_kl.sel(variant="oracle", other="adversarial").median()),
     }  # fmt: skip
+    same = checks.same_text(result)
+    found |= {
+        "same_text": float(same.median()),
+        "same_text_low": float(same.min()),
+        "same_text_high": float(same.max()),
+    }
+    found |= {"longest": int(result.attrs["longest"]), "updates": int(result.attrs["updates"])}
     rules: dict[str, checks.Rule] = {"r1": "equal_counts", "r2": "a_before_b", "end": "finished"}
     scores = {short: checks.rule(result, rule, "untaught") for short, rule in rules.items()}
     scores |= {f"{short}_drawn": checks.rule(result, rule, "untaught", drawn=True) for short, rule in rules.items()}

@@ -54,6 +54,14 @@ def spread(values: xr.DataArray) -> xr.DataArray:
     return difference
 
 
+def same_text(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, the share of untaught prompts after which oracle and adversary write the same."""
+    own = [result.greedy.sel(variant=name, drop=True) for name in ("oracle", "adversarial")]
+    alike = (own[0] == own[1]).all("place")
+    share: xr.DataArray = alike.where(~result.inside & ~result.taught).mean("prompt")
+    return share
+
+
 def close(result: xr.Dataset) -> Evidence:
     """Per seed, the largest divergence between two of the three models on the data."""
     return across_seeds(largest_pair(result.pair_kl), below=CLOSE)
