@@ -53,7 +53,7 @@ class Config:
         0.01,
         100.0,
     )  # by which the first layer's rate is changed, and the second's inversely
-    undone_rate: float = 0.03
+    undone_rate: float = 0.01
     published_factor: float = 1e5
     num_probes: int = 8
     num_seeds: int = 5
