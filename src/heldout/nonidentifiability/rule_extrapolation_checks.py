@@ -79,12 +79,18 @@ def opposite(result: xr.Dataset) -> Evidence:
     return across_seeds((oracle - adversary).where((oracle > MOST) & (adversary < FEW), 0.0), above=MOST - FEW)
 
 
-def between(result: xr.Dataset) -> Evidence:
+def margin(result: xr.Dataset) -> xr.DataArray:
     """Per seed, how far the plain model's share is above the adversary's and below the oracle's, the smaller of the two."""
     share = rule(result, "equal_counts", "untaught")
     plain = share.sel(variant="plain", drop=True)
     above, below = plain - share.sel(variant="adversarial", drop=True), share.sel(variant="oracle", drop=True) - plain
-    return across_seeds(np.minimum(above, below), above=APART)
+    smaller: xr.DataArray = xr.where(above < below, above, below)
+    return smaller
+
+
+def between(result: xr.Dataset) -> Evidence:
+    """Per seed, the margin of the plain model's share; see :func:`margin`."""
+    return across_seeds(margin(result), above=APART)
 
 
 def elsewhere(result: xr.Dataset) -> xr.Dataset:
