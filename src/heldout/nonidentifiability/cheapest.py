@@ -103,11 +103,11 @@ def search(
         logs = logits.log_softmax(-1)[:, groups]
         score = (rule_probability(tree, logs) * prompts).sum(-1)
         off = torch.where(bound, torch.where(bound, score, 1).log() - targets.log(), 0)
-        loss = -(weights * logs).sum((1, 2)) / scale + multiplier * off + 2 * off.square()
+        loss = -(weights * logs).sum((1, 2)) / scale + multiplier * off + 4 * off.square()
         optimizer.zero_grad()
         loss.sum().backward()
         optimizer.step()
         if step % 25 == 24:
-            multiplier = (multiplier + 4 * off.detach()).clamp(-50, 50)
+            multiplier = (multiplier + 8 * off.detach()).clamp(-50, 50)
         progress(step + 1, steps)
     return logits.detach().log_softmax(-1)[:, groups].cpu()

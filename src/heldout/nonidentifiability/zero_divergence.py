@@ -2,7 +2,7 @@
 
 Tabular autoregressive models of all strings of a's and b's up to a length, with the divergence from the data summed exactly. For
 prompts of every frequency we search the cheapest table that breaks a rule the data keep, and compare with a closed form. The
-question is that of Reizinger et al. 2024 (arXiv 2405.01964, Section 3): models with zero or nearly zero divergence that differ.
+question is that of Reizinger et al. 2024 (arXiv 2405.01964): models with zero or nearly zero divergence that differ.
 
 Axes: kind, prompt, left, start, allowed, num_train, seed.
 Deviations: the paper argues with an example and with trained networks; random sources, the search and the bounds are ours.
@@ -101,8 +101,9 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
 
 def _problems(config: Config, tree: Tree, sharing: Int[np.ndarray, " row"], each: Source) -> list[Problem]:
     """One condition a table: the rule on one prompt, on all together, or none."""
-    count, group = len(tree.prompts), sharing[tree.prompts.start : tree.prompts.stop]
-    touched = np.array([each.mass[group == own].sum() for own in group])
+    count = len(tree.prompts)
+    use = np.bincount(sharing, each.weights.sum(-1).numpy())[sharing]  # how often a string uses a row, or one it shares
+    touched = (tree.continues[:, : tree.rows] * use).max(1)
     single = [
         Problem(each.weights, np.eye(count)[prompt], left * float(each.honest[prompt]), float(touched[prompt]) or 1e-4)
         for prompt in range(count)
@@ -148,31 +149,30 @@ def _dataset(config: Config, tree: Tree, seeds: list[int], parts: dict[str, np.n
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Divergence of the cheapest lawful-source tables against the frequency of the prompt, with the closed form."""
+    """Divergence of the cheapest tables found against the frequency of the prompt, for lawful sources, with the closed form."""
     ax = style.axes(ax)
     written = result.mass.where(result.mass > 0)
-    low, high = float(written.min()) / 2, 1.0
-    lawful = result.cost.sel(kind="lawful")
-    marks = ("o", "s")
+    ends = np.array([float(written.min()) / 2, 1.0])
     for number, left in enumerate(result.left.values):
         color, price = style.COLORS[number], float(np.log(1 / left))
-        ax.plot([low, high], [low * price, high * price], color=color, linewidth=1.2)
-        paid = lawful.sel(left=left)
-        ax.plot(
-            written.values.ravel(), paid.values.ravel(), marks[number % 2], color=color, markersize=4, linestyle="none"
-        )
-        word = f"rule kept {left:.0%} of the time"
+        ax.plot(ends, ends * price, color=color, linewidth=1.2)
+        paid = result.cost.sel(kind="lawful", left=left).values.ravel()
+        ax.plot(written.values.ravel(), paid, "os^v"[number % 4], color=color, markersize=4, linestyle="none")
+        middle, above = float(np.sqrt(ends.prod())), number > 0
         ax.annotate(
-            word,
-            (high, high * price),
-            xytext=(-6, 8 if number else -16),
-            textcoords="offset points",
-            color=color,
-            ha="right",
-            va="center",
-        )
-    ax.set(xscale="log", yscale="log", xlabel="probability of the prompt in the data (log axis)")
-    ax.set_ylabel("cheapest divergence (nats a sequence, log axis)")
+            f"rule kept {left:.0%} of the time", (middle, middle * price), xytext=(-8, 8) if above else (8, -8),
+            textcoords="offset points", color=color, ha="right" if above else "left", va="center",
+        )  # fmt: skip
+    never = float(result.cost.where(result.mass == 0).max())
+    ax.annotate(
+        f"prompts never written:\nat most {never:.1e} nats",
+        (0.97, 0.06),
+        xycoords="axes fraction",
+        color=style.MUTED,
+        ha="right",
+    )
+    ax.set(xscale="log", yscale="log", xlabel="probability of the prompt in the data")
+    ax.set_ylabel("least divergence (nats a sequence)")
     return ax
 
 
@@ -185,12 +185,15 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     found: dict[str, float | int | str] = {
         "seeds": result.sizes["seed"], "prompts": result.sizes["prompt"], "never": int((~written).sum("prompt")[0]),
         "rarest": float(result.mass.where(written).min()), "commonest": float(result.mass.max()),
-        "problems": int(written.sum()) * len(KINDS) * len(left), "half": float(left[0]), "little": float(left[-1]),
+        "changes": int(written.sum()) * len(KINDS) * len(left), "half": float(left[0]), "little": float(left[-1]),
         "off": float(np.abs(off).max()), "free_cost": float(result.cost.where(~written).max()),
-        "fitted": float(result.fitted.max()), "apart_never": float(result.apart.where(~written).mean()),
-        "apart_least": float(checks.apart_where_free(result).min()), "apart_written": float(result.apart.where(written).max()),
-        "dear": float(lawful.cost.sel(left=left[-1]).max()), "cheap": float(lawful.cost.sel(left=left[-1]).where(written).min()),
-        "small_train": int(result.num_train[0]), "large_train": int(result.num_train[-1]),
+        "free_low": float(result.cost.where(~written).min()), "written": int(written.sum("prompt")[0]),
+        "fitted": float(result.fitted.max()), "apart": float(checks.apart_where_free(result).median()),
+        "apart_least": float(checks.apart_where_free(result).min()),
+        "apart_most": float(checks.apart_where_free(result).max()),
+        "apart_written": float(result.apart.where(written).max()),
+        "dear": float(lawful.cost.sel(left=left[-1]).max()),
+        "cheap": float(lawful.cost.sel(left=left[-1]).where(written).min()),
     }  # fmt: skip
     for kind in KINDS:
         own = result.sel(kind=kind)
@@ -225,7 +228,7 @@ _SHARED = Control(
     config=Config(sharing="counter"),
     manipulation=checks.fitted_well,
 )
-_PAPER = "Reizinger et al. 2024, arXiv 2405.01964, Section 3"
+_PAPER = "Reizinger et al. 2024, arXiv 2405.01964"
 
 CLAIMS = (
     Claim(
@@ -267,5 +270,6 @@ CLAIMS = (
             config=Config(decades=0.0),
             manipulation=checks.fitted_well,
         ),
+        expected="in part",
     ),
 )
