@@ -89,6 +89,16 @@ def test_shares_count_the_prompts_that_they_name() -> None:
     np.testing.assert_allclose(drawn, groups["untaught"])
 
 
+def test_twins_that_write_as_taught_are_told_from_twins_that_only_break_the_rule() -> None:
+    record = planted()
+    assert (checks.as_taught(record, "oracle") == 1).all()
+    assert (checks.as_taught(record, "adversarial") == 1).all()
+    record.greedy[2] = anbn.B
+    record.greedy[2, ..., -1] = anbn.END
+    assert checks.opposite(record).holds
+    assert (checks.as_taught(record, "adversarial") == 0).all()
+
+
 def test_explorables_say_what_the_record_holds() -> None:
     record = planted().assign(greedy_chance=planted().greedy * 0 + 0.5)
     data = prompts(record)["data"]

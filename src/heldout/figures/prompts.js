@@ -12,7 +12,7 @@ function render({ model, el }) {
   const written = (name) => run().written[data.models.indexOf(name)];
   const cells = data.prompts.map((prompt) => h("span", { title: prompt, onclick: () => choose(prompt) }));
   const columns = 2 ** Math.ceil(Math.log2(data.prompts.length) / 2);
-  const grid = h("div", { class: "hx-prompts", "aria-hidden": "true", style: `--columns:${columns}` }, ...cells);
+  const grid = h("div", { class: `hx-prompts${data.groups.length === 3 ? " hx-three" : ""}`, "aria-hidden": "true", style: `--columns:${columns}` }, ...cells);
   const key = h("p", { class: "hx-caption" });
   const lines = h("div", { class: "hx-written" });
   const place = slider({ name: "prompt", label: "Prompt", values: data.prompts, initial: state.prompt, text: (prompt) => prompt }, (prompt) => choose(prompt));
@@ -20,7 +20,7 @@ function render({ model, el }) {
   const choose = (prompt) => { state.prompt = prompt; place.set(prompt); live.commit(); };
 
   const line = (name, i) => {
-    const { text, chance, kept } = { text: written(name).text[i], chance: written(name).chance[i], kept: written(name).kept[i] };
+    const [text, chance, kept] = ["text", "chance", "kept"].map((what) => written(name)[what][i]);
     return h("div", {},
       h("p", {}, h("b", {}, name), ` ${kept ? data.rule.kept : data.rule.broken}`),
       h("p", { class: "hx-tokens" },
@@ -34,9 +34,9 @@ function render({ model, el }) {
     cells.forEach((cell, k) => { cell.className = `${shown.kept[k] ? "hx-kept" : ""} ${k === i ? "hx-chosen" : ""} hx-group${groups[k]}`; });
     const kinds = data.groups.map((name, g) => {
       const mine = groups.map((group, k) => (group === g ? shown.kept[k] : null)).filter((value) => value !== null);
-      return `${name}: ${mine.filter(Boolean).length} of ${mine.length}`;
+      return `${name}${data.groups.length === 3 ? `, ${["round", "small", "large"][g]}` : ""}: ${mine.filter(Boolean).length} of ${mine.length}`;
     });
-    key.textContent = `One square a prompt, filled where the ${state.model} model ${data.rule.says}. ${kinds.join("; ")}.`;
+    key.textContent = `One square a prompt, filled where the ${state.model} model ${data.rule.says}, with the number filled. ${kinds.join("; ")}.`;
     lines.replaceChildren(...data.models.map((name) => line(name, i)));
     const found = data.models.map((name) => `${name} “${written(name).text[i]}”, ${written(name).kept[i] ? data.rule.kept : data.rule.broken}`);
     ui.live.textContent = `After ${state.prompt} (${data.groups[groups[i]]}): ${found.join("; ")}.`;

@@ -23,7 +23,7 @@ from heldout.figures import style
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability import rule_extrapolation_checks as checks
 from heldout.nonidentifiability import rule_measures as measures
-from heldout.nonidentifiability.lessons import Lessons, taught_prompts
+from heldout.nonidentifiability.lessons import KINDS, Lessons, taught_prompts
 from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, train
 
@@ -170,6 +170,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "same_text_high": float(same.max()),
     }
     found |= {"longest": int(result.attrs["longest"]), "updates": int(result.attrs["updates"])}
+    found |= {f"{kind}_as_taught": float(checks.as_taught(result, kind).median()) for kind in KINDS}
     found["loss_kept"] = int((checks.spread(result.data_kl) < checks.SAME_LOSS).sum())
     found["between_kept"] = int((checks.margin(result) > checks.APART).sum())
     rules: dict[str, checks.Rule] = {"r1": "equal_counts", "r2": "a_before_b", "end": "finished"}
@@ -231,7 +232,7 @@ CLAIMS = (
     Claim(
         id="rule_extrapolation.opposite",
         says="On prompts outside the language that neither was taught, the oracle keeps R1 for more than 95 % and the adversary "
-        "for less than 5 %, with the likeliest tokens.",
+        "for less than 5 %, with the likeliest tokens; shown is the difference.",
         rows=("S4.2",),
         source=_PAPER,
         check=checks.opposite,

@@ -62,6 +62,16 @@ def same_text(result: xr.Dataset) -> xr.DataArray:
     return share
 
 
+def as_taught(result: xr.Dataset, kind: anbn.Kind) -> xr.DataArray:
+    """Per seed, the share of untaught prompts after which a twin writes, letter by letter, what its teacher would."""
+    tokens = result.greedy.sel(variant=kind, drop=True)
+    lines = [anbn.completion(row, kind) for row in letters(result)]
+    wanted = np.array([line + [anbn.END] * (tokens.sizes["place"] - len(line)) for line in lines])
+    alike = (tokens == xr.DataArray(wanted, dims=("prompt", "place"))).all("place")
+    share: xr.DataArray = alike.where(~result.inside & ~result.taught).mean("prompt")
+    return share
+
+
 def close(result: xr.Dataset) -> Evidence:
     """Per seed, the largest divergence between two of the three models on the data."""
     return across_seeds(largest_pair(result.pair_kl), below=CLOSE)

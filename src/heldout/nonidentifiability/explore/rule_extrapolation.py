@@ -12,10 +12,10 @@ from heldout.prose import fill
 GUESSES = {  # shares of the prompts, each with what would speak for it
     0.0: "Almost none. The data say nothing about such prompts.",
     0.25: "About a quarter. Two networks of one kind are alike, but not that much.",
-    0.5: "About half.",
+    0.5: "About half. Where the data say nothing, chance decides.",
     0.9: "Nearly all. They know the same language equally well.",
 }
-GROUPS = ("begins a sequence of the language", "outside, taught to the twins", "outside, taught to none")
+GROUPS = ("in the language", "outside, taught to the twins", "outside, taught to none")
 
 
 def question(result: xr.Dataset) -> dict[str, Any]:
@@ -32,9 +32,9 @@ def question(result: xr.Dataset) -> dict[str, Any]:
         "alt": f"A question with {len(GUESSES)} shares to choose from, about two models with one loss.",
         "data": {
             "question": (
-                "Two transformers give all sequences of the language the same probabilities, to a fraction of a percent. Each "
-                "goes on from prompts that begin no sequence of the language, prompts that neither met in training. After how "
-                "many of them do the two write the same?"
+                "Two transformers give the sequences of a language nearly the same probabilities. Each was also taught, by a "
+                "second loss of its own, how to go on from some prompts that begin no sequence of the language. Both now go "
+                "on from other such prompts, which neither has met. After how many of them do the two write the same?"
             ),
             "options": [
                 {
@@ -64,7 +64,7 @@ def prompts(result: xr.Dataset) -> dict[str, Any]:
             "groups": list(GROUPS),
             "models": [str(name) for name in result.variant.values],
             "rule": {"says": "ends with as many a as b", "kept": "as many a as b", "broken": "not as many a as b"},
-            "initial": "babbaaab" if "babbaaab" in result.prompt.values else str(result.prompt.values[-2]),
+            "initial": _telling(result.isel(seed=0)),
             "label": "Seed",
             "runs": [
                 {
@@ -79,6 +79,16 @@ def prompts(result: xr.Dataset) -> dict[str, Any]:
             ],
         },
     }
+
+
+def _telling(part: xr.Dataset) -> str:
+    """The first untaught prompt after which three models write three things, each of three letters or more; else the first."""
+    for number, prompt in enumerate(part.prompt.values):
+        texts = {anbn.text(tokens) for tokens in part.greedy.isel(prompt=number).values}
+        untaught = not part.inside[number] and not part.taught[number]
+        if untaught and len(texts) == part.sizes["variant"] and min(map(len, texts)) > 3:
+            return str(prompt)
+    return str(part.prompt.values[0])
 
 
 def _groups(part: xr.Dataset) -> list[int]:
