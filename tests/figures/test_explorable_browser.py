@@ -283,7 +283,7 @@ def test_clusters_show_their_tokens_the_largest_first(show: Any) -> None:
 def test_prompts_show_what_every_model_writes(show: Any) -> None:
     page = show("prompts").page
     assert said(page) == "After ba (outside): plain “ab.”, keeps the rule; taught “.”, keeps the rule."
-    assert "in the language: 0 of 0; outside: 2 of 3" in page.inner_text(".hx-caption >> nth=0")
+    assert "0 of 0 in the language; 2 of 3 outside" in page.inner_text(".hx-caption >> nth=0")
     page.click(".hx-prompts span >> nth=1")
     assert said(page).startswith("After aba (outside): plain “b.”, keeps the rule; taught “bb.”, breaks the rule.")
     assert page.input_value("input[name=prompt]") == "1"

@@ -34,9 +34,10 @@ function render({ model, el }) {
     cells.forEach((cell, k) => { cell.className = `${shown.kept[k] ? "hx-kept" : ""} ${k === i ? "hx-chosen" : ""} hx-group${groups[k]}`; });
     const kinds = data.groups.map((name, g) => {
       const mine = groups.map((group, k) => (group === g ? shown.kept[k] : null)).filter((value) => value !== null);
-      return `${name}${data.groups.length === 3 ? `, ${["round", "small", "large"][g]}` : ""}: ${mine.filter(Boolean).length} of ${mine.length}`;
+      const shape = data.groups.length === 3 ? ` (${["round", "small", "large"][g]})` : "";
+      return `${mine.filter(Boolean).length} of ${mine.length} ${name}${shape}`;
     });
-    key.textContent = `One square a prompt, filled where the ${state.model} model ${data.rule.says}, with the number filled. ${kinds.join("; ")}.`;
+    key.textContent = `One square a prompt, filled where the ${state.model} model ${data.rule.says}: ${kinds.join("; ")}.`;
     lines.replaceChildren(...data.models.map((name) => line(name, i)));
     const found = data.models.map((name) => `${name} “${written(name).text[i]}”, ${written(name).kept[i] ? data.rule.kept : data.rule.broken}`);
     ui.live.textContent = `After ${state.prompt} (${data.groups[groups[i]]}): ${found.join("; ")}.`;

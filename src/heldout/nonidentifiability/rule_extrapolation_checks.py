@@ -94,7 +94,7 @@ def margin(result: xr.Dataset) -> xr.DataArray:
     share = rule(result, "equal_counts", "untaught")
     plain = share.sel(variant="plain", drop=True)
     above, below = plain - share.sel(variant="adversarial", drop=True), share.sel(variant="oracle", drop=True) - plain
-    smaller: xr.DataArray = xr.where(above < below, above, below)
+    smaller: xr.DataArray = above.where(above < below, below)
     return smaller
 
 
