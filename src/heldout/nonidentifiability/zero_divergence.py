@@ -163,14 +163,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             f"rule kept {left:.0%} of the time", (middle, middle * price), xytext=(-8, 8) if above else (8, -8),
             textcoords="offset points", color=color, ha="right" if above else "left", va="center",
         )  # fmt: skip
-    never = float(result.cost.where(result.mass == 0).max())
-    ax.annotate(
-        f"prompts never written:\nat most {never:.1e} nats",
-        (0.97, 0.06),
-        xycoords="axes fraction",
-        color=style.MUTED,
-        ha="right",
-    )
+    never = int(np.ceil(np.log10(max(float(result.cost.where(result.mass == 0).max()), 1e-300))))
+    word = f"prompts never written:\nbelow $10^{{{never}}}$ nats"
+    ax.annotate(word, (0.97, 0.06), xycoords="axes fraction", color=style.MUTED, ha="right")
     ax.set(xscale="log", yscale="log", xlabel="probability of the prompt in the data")
     ax.set_ylabel("least divergence (nats a sequence)")
     return ax

@@ -45,7 +45,7 @@ def limits(result: xr.Dataset) -> dict[str, Any]:
         "prompt that is never written it may be broken at any.",
         "data": {
             "x": {
-                "label": "divergence (nats a sequence, log axis)", "scale": "log", "values": result.allowed.values,
+                "label": "divergence (nats a sequence)", "scale": "log", "values": result.allowed.values,
                 "symbol": "divergence", "format": ".2g",
             },
             "y": {"label": "least probability that the rule is kept", "range": [0, 1], "symbol": "probability", "format": ".3f"},
@@ -74,7 +74,7 @@ def limits(result: xr.Dataset) -> dict[str, Any]:
                 "mean": {"series": "mean over all prompts", "stat": "at", "x": 0.01, "format": ".0%"},
             },
             "markers": [{"label": "0.01 nats", "value": 0.01}],
-            "sentence": "In {source} {mass} of strings begin with {prompt}; its own rows there keep the rule {own} of the time. "
+            "sentence": "Of the strings of {source} {mass} begin with {prompt}; its rows there keep the rule {own} of the time. "
             "At a divergence of 0.01 nats a sequence a model may keep it as seldom as {least} there, or {mean} on average "
             "over all prompts.",
         },
