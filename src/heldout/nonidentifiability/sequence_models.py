@@ -148,7 +148,7 @@ def _attend(
     key: Float[Tensor, "each place size"],
     value: Float[Tensor, "each place size"],
 ) -> Float[Tensor, "each place size"]:
-    """Causal attention written out: on a CPU, with heads this small, half as dear as the fused kernel."""
+    """Causal attention written out: on a CPU, with heads this small, it costs less than the fused kernel."""
     each, places, size = query.shape
     future = query.new_full((places, places), -math.inf).triu(1).expand(each, places, places)
     return torch.baddbmm(future, query, key.transpose(1, 2), alpha=size**-0.5).softmax(-1) @ value
