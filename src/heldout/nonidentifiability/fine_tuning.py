@@ -175,9 +175,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None, optimizer: str = "sgd") -> 
         (runs.ORIGINAL, style.BLUE, "original", "solid"),
     ):  # fmt: skip
         style.band(ax, result.rate.values, ends.sel(twin=twin).values.T, color=color, label=label, linestyle=line)
-    ax.set(xscale="log", yscale="log", ylim=(0.1, checks.MOST), xlabel="learning rate (log scale)")
-    ax.set_ylabel(f"loss on new labels after {int(result.step[-1])} updates (nats, log scale)")
-    ax.legend(loc="upper center", fontsize=9)
+    ax.set(xscale="log", yscale="log", ylim=(0.03, checks.MOST), xlabel="learning rate (log scale)")
+    ax.set_ylabel("loss on new labels (nats, log scale)")
+    ax.legend(loc="lower left", fontsize=9)
     return ax
 
 

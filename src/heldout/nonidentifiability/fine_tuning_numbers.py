@@ -23,6 +23,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         checks.tuned(result, "test_error"),
         result.rate[checks.chosen_rate(result)],
     )
+    gaps = checks.gap(result, wide)
     found: dict[str, float | int | str] = {
         "seeds": result.sizes["seed"], "updates": int(result.step[-1]), "rates": result.sizes["rate"],
         "least_rate": float(result.rate[0]), "largest_rate": float(result.rate[-1]), "spread": checks.factor(wide),
@@ -31,7 +32,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "single": float(result.single_difference.max()), "published": float(result.published_gradient.max()),
         "moved": float(result.moved_gradient.median()), "layered": float(checks.layered_gap(result).median()),
         "layered_low": float(checks.layered_gap(result).min()), "layered_high": float(checks.layered_gap(result).max()),
-        "gaps_counted": int((checks.gap(result, wide) > checks.GAP).sum()), "threshold": checks.GAP,
+        "gaps_counted": int((gaps > checks.GAP).sum()),
+        "gaps_inside": int(((gaps > checks.GAP) & checks.inner(result, wide)).sum()), "threshold": checks.GAP,
     }  # fmt: skip
     for role, twin in roles.items():
         found[f"{role}_trace"] = float(result.trace.sel(twin=twin).median())
