@@ -180,7 +180,35 @@ def clusters() -> dict[str, Any]:
     }
 
 
+def prompts() -> dict[str, Any]:
+    first = {"text": ["ab.", "b.", "…"], "chance": [[0.5, 0.75, 1.0], [0.9, 1.0], [0.25]], "kept": [1, 1, 0]}
+    second = {"text": [".", "bb.", "."], "chance": [[0.5], [0.9, 0.9, 1.0], [0.6]], "kept": [1, 0, 0]}
+    return {
+        "prompts": ["ba", "aba", "bb"],
+        "groups": ["in the language", "outside"],
+        "models": ["plain", "taught"],
+        "rule": {"says": "writes as many a as b", "kept": "keeps the rule", "broken": "breaks the rule"},
+        "runs": [
+            {"name": "seed 1", "groups": [1, 1, 1], "written": [first, second]},
+            {"name": "seed 2", "groups": [1, 1, 0], "written": [second, first]},
+        ],
+    }
+
+
 DEMOS = {
     f.__name__: f
-    for f in (frames, predict, choice, opening, scrub, gaussian_risk, interpolants, clock, tokens, trainer, clusters)
+    for f in (
+        frames,
+        predict,
+        choice,
+        opening,
+        scrub,
+        gaussian_risk,
+        interpolants,
+        clock,
+        tokens,
+        trainer,
+        clusters,
+        prompts,
+    )
 }

@@ -121,6 +121,10 @@ def test_encode_turns_arrays_to_lists_and_non_finite_numbers_to_null() -> None:
         ("clusters", lambda d: d["labels"][1].pop(), "must have length 4"),
         ("clusters", lambda d: d["tokens"][0].pop("source"), "lacks 'source'"),
         ("clusters", lambda d: d.update(initial=4), r"initial is 4; allowed: \[2, 3\]"),
+        ("prompts", lambda d: d.update(initial="aa"), "initial is 'aa'; it must be one of the 3 prompts"),
+        ("prompts", lambda d: d["runs"][0]["written"].pop(), "must have length 2, one a model"),
+        ("prompts", lambda d: d["runs"][1]["written"][0]["chance"][0].pop(), "one number for each letter"),
+        ("prompts", lambda d: d["rule"].pop("kept"), "lacks 'kept'"),
     ],
 )
 def test_bad_data_are_rejected_with_what_is_allowed(module: str, change: Any, message: str) -> None:

@@ -280,6 +280,23 @@ def test_clusters_show_their_tokens_the_largest_first(show: Any) -> None:
     assert said(page).startswith("Cluster 1 of 3 holds 2 of 4 tokens.")
 
 
+def test_prompts_show_what_every_model_writes(show: Any) -> None:
+    page = show("prompts").page
+    assert said(page) == "After ba (outside): plain “ab.”, keeps the rule; taught “.”, keeps the rule."
+    assert "0 of 0 in the language; 2 of 3 outside" in page.inner_text(".hx-caption >> nth=0")
+    page.click(".hx-prompts span >> nth=1")
+    assert said(page).startswith("After aba (outside): plain “b.”, keeps the rule; taught “bb.”, breaks the rule.")
+    assert page.input_value("input[name=prompt]") == "1"
+    assert page.locator(".hx-prompts .hx-kept").count() == 2
+    page.select_option("select[name=model]", label="taught")
+    assert page.locator(".hx-prompts .hx-kept").count() == 1
+    page.select_option("select[name=run]", label="seed 2")
+    assert said(page).startswith("After aba (outside): plain “bb.”, breaks the rule; taught “b.”, keeps the rule.")
+    page.focus("input[name=prompt]")
+    page.keyboard.press("ArrowRight")
+    assert said(page).startswith("After bb (in the language): plain “.”, breaks the rule;")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_small_screens_need_no_sideways_scrolling(theme: str, show: Any) -> None:
     page = show(*MODULES, theme=theme, width=375).page

@@ -64,6 +64,10 @@ each (modulus, hidden); ``order`` that of uint16 a * modulus + b, of which the f
 **clusters** ``{counts: [number of clusters], labels: (count, token), tokens: [{before, token, source}], initial?: count}``:
 tokens in their contexts, cluster by cluster.
 
+**prompts** ``{prompts: [text], groups: [name], models: [name], rule: {says, kept, broken}, runs: [{name, groups: (prompt) index,
+written: [one a model: {text: (prompt), chance: (prompt)(letter), kept: (prompt)}]}], initial?, label?}``: prompts to click, and
+what every model writes after one, each letter with its probability.
+
 Example::
 
     Explorable("frames", title="Test error against features", alt="A peak where p equals n.", data={

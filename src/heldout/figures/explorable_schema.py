@@ -200,6 +200,24 @@ def _check_trainer(data: Data) -> None:
     _controls({"controls": [{"name": name, "label": "", **data[name]} for name in ("decay", "fraction")]})
 
 
+def _check_prompts(data: Data) -> None:
+    _need("data", data, "prompts", "groups", "models", "rule", "runs")
+    _need("rule", data["rule"], "says", "kept", "broken")
+    prompts, models = _items("prompts", data["prompts"]), _items("models", data["models"])
+    if data.get("initial", prompts[0]) not in prompts:
+        raise ValueError(f"initial is {data['initial']!r}; it must be one of the {len(prompts)} prompts")
+    for part in _items("runs", data["runs"]):
+        run = _need("runs[]", part, "name", "groups", "written")
+        _nested(f"groups of {run['name']!r}", run["groups"], (len(prompts),))
+        if len(run["written"]) != len(models):
+            raise ValueError(f"written of {run['name']!r} must have length {len(models)}, one a model")
+        for name, each in zip(models, run["written"], strict=True):
+            written, where = _need("written[]", each, "text", "chance", "kept"), f"{name!r} in {run['name']!r}"
+            _nested(f"kept of {where}", written["kept"], (len(prompts),))
+            if [len(row) for row in written["chance"]] != [len(text) for text in written["text"]]:
+                raise ValueError(f"chance of {where} must hold one number for each letter of text")
+
+
 CHECKS: dict[str, Callable[[Data], None]] = {
     "frames": _check_frames,
     "predict": _check_predict,
@@ -212,6 +230,7 @@ CHECKS: dict[str, Callable[[Data], None]] = {
     "tokens": _check_tokens,
     "trainer": _check_trainer,
     "clusters": _check_clusters,
+    "prompts": _check_prompts,
 }
 
 

@@ -1,0 +1,48 @@
+"""What the twins are taught: which prompts outside the language, and the batches of their second loss."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from heldout import devices
+from heldout.nonidentifiability import anbn
+from heldout.nonidentifiability.sequence_training import Batch
+
+KINDS: tuple[anbn.Kind, ...] = ("oracle", "adversarial")
+
+
+def taught_prompts(share: float, seeds: list[int], rows: np.ndarray) -> np.ndarray:
+    """For each seed, a random share of the prompts outside the language (seed, prompt)."""
+    outside = np.flatnonzero(~anbn.in_distribution(rows))
+    count = min(max(1, round(share * len(outside))), len(outside) - 1)
+    taught = np.zeros((len(seeds), len(rows)), dtype=bool)
+    for row, seed in zip(taught, seeds, strict=True):
+        order = torch.randperm(len(outside), generator=devices.generator("taught", seed)).numpy()
+        row[outside[order[:count]]] = True
+    return taught
+
+
+class Lessons:
+    """The second loss's batches: at each update some taught prompts, the same for both twins of a seed."""
+
+    def __init__(self, seeds: list[int], prompts: np.ndarray, taught: np.ndarray, *, steps: int, rows: int) -> None:
+        lessons = [anbn.taught(prompts, kind) for kind in KINDS]
+        places = max(read.shape[1] for read, _ in lessons)
+        self.read = torch.stack([_widened(read, places, anbn.END) for read, _ in lessons])
+        self.wanted = torch.stack([_widened(wanted, places, anbn.IGNORED) for _, wanted in lessons])
+        picks = []
+        for mine, seed in zip(taught, seeds, strict=True):
+            known = torch.from_numpy(np.flatnonzero(mine))
+            drawn = torch.randint(len(known), (steps, rows), generator=devices.generator("lessons", seed))
+            picks.append(known[drawn])
+        self.picks = torch.stack(picks, 1)  # (step, seed, row)
+
+    def __call__(self, step: int) -> Batch:
+        """What the twins read and should write at an update, (kind and seed, row, place)."""
+        picks = self.picks[step]
+        return self.read[:, picks].flatten(0, 1), self.wanted[:, picks].flatten(0, 1)
+
+
+def _widened(tokens: Tensor, places: int, filler: int) -> Tensor:
+    return functional.pad(tokens, (0, places - tokens.shape[1]), value=filler)
