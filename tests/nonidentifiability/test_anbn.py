@@ -61,6 +61,15 @@ def test_rules_stop_at_the_end_and_fail_without_one() -> None:
     assert [anbn.text(row) for row in written] == [".", "ab.", "ba.", "bbab…"]
 
 
+def test_to_end_at_once_keeps_r1_where_nothing_is_lacking() -> None:
+    rows = anbn.prompts(4)
+    stopped = np.full((len(rows), 5), END)
+    assert anbn.at_once(stopped).all()
+    assert (anbn.equal_counts(rows, stopped) == anbn.balanced(rows)).all()
+    assert anbn.balanced(rows).sum() == math.comb(4, 2)
+    assert not anbn.at_once(np.array([[A, END], [B, B]])).any()
+
+
 def enumerated(models: Transformers, member: int) -> dict[str, float]:
     """Probability of every finished string that fits the context, and of running on, from one conditional at a time."""
     found, open_rows = {}, {"": 0.0}

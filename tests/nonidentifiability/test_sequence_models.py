@@ -74,6 +74,15 @@ def test_writing_with_a_cache_equals_the_plain_loop(drawn: bool) -> None:
         held = torch.cat([held, token.unsqueeze(-1)], -1)
 
 
+def test_rows_are_read_once_and_written_several_times() -> None:
+    models = ensemble([0, 1])
+    start = torch.from_numpy(np.pad(anbn.prompts(3), ((0, 0), (1, 0)), constant_values=anbn.START))
+    once = write(models, start.repeat_interleave(3, 0), end=anbn.END, generator=devices.generator("draws"))
+    often = write(models, start, end=anbn.END, generator=devices.generator("draws"), repeats=3)
+    assert (once[0] == often[0]).all()
+    np.testing.assert_allclose(once[1], often[1], rtol=1e-12)
+
+
 def trained(members: list[int], first: int, schedule: Schedule) -> Transformers:
     models = ensemble(members)
     read, wanted = anbn.sequences(4)

@@ -1,8 +1,9 @@
 """The language a^n b^n: its sequences, all short prompts, two rules, ways to go on, and exact divergences.
 
 Reizinger et al. 2024 (arXiv 2405.01964) and Mészáros et al. 2024 (arXiv 2409.13728) train on a^n b^n, which obeys two rules: as
-many a as b (R1), and every a before every b (R2). A prompt that breaks R2 from the start has probability zero under the data;
-whether a model goes on to keep R1 there is *rule extrapolation*.
+many a as b (R1), and every a before every b (R2). A prompt that begins no sequence of the language has probability zero under the
+data: one that breaks R2 already, or one with more b than a, after which R1 can only be kept by breaking R2. Whether a model goes
+on to keep R1 there is *rule extrapolation*.
 
 Sequences are rows of tokens: the start token is read and never written; the end token closes a sequence. Divergences are in
 nats per sequence, cross-entropies in nats per token with the end token counted, and padding is never counted.
@@ -65,6 +66,18 @@ def in_distribution(rows: Int[np.ndarray, "prompt place"]) -> Bool[np.ndarray, "
     """Which prompts begin a sequence of the language: a^k b^m with m at most k. The longest n is the caller's matter."""
     ordered = (np.diff(rows, axis=1) >= 0).all(1)
     found: Bool[np.ndarray, " prompt"] = ordered & ((rows == A).sum(1) >= (rows == B).sum(1))
+    return found
+
+
+def balanced(rows: Int[np.ndarray, "prompt place"]) -> Bool[np.ndarray, " prompt"]:
+    """Which prompts hold as many a as b: to end at once after one of these keeps R1."""
+    found: Bool[np.ndarray, " prompt"] = 2 * (rows == A).sum(1) == rows.shape[1]
+    return found
+
+
+def at_once(written: Int[np.ndarray, "*rows place"]) -> Bool[np.ndarray, "*rows"]:
+    """Which completions are the end token alone."""
+    found: Bool[np.ndarray, "*rows"] = written[..., 0] == END
     return found
 
 

@@ -37,11 +37,17 @@ class Lessons:
             drawn = torch.randint(len(known), (steps, rows), generator=devices.generator("lessons", seed))
             picks.append(known[drawn])
         self.picks = torch.stack(picks, 1)  # (step, seed, row)
+        self.places = _needed(self.wanted)[self.picks].amax((1, 2)).tolist()
 
     def __call__(self, step: int) -> Batch:
-        """What the twins read and should write at an update, (kind and seed, row, place)."""
-        picks = self.picks[step]
-        return self.read[:, picks].flatten(0, 1), self.wanted[:, picks].flatten(0, 1)
+        """What the twins read and should write at an update, (kind and seed, row, place), without places that none needs."""
+        picks, places = self.picks[step], self.places[step]
+        return self.read[:, picks, :places].flatten(0, 1), self.wanted[:, picks, :places].flatten(0, 1)
+
+
+def _needed(wanted: Tensor) -> Tensor:
+    """How many places of a prompt hold its longest lesson (prompt)."""
+    return ((wanted != anbn.IGNORED) * torch.arange(1, wanted.shape[-1] + 1)).amax((0, 2))
 
 
 def _widened(tokens: Tensor, places: int, filler: int) -> Tensor:

@@ -55,8 +55,7 @@ def written(models: Transformers, rows: np.ndarray, samples: int, seed: int) -> 
     """What every member writes after every prompt: the likeliest tokens, and ``samples`` draws."""
     start = torch.from_numpy(np.pad(rows, ((0, 0), (1, 0)), constant_values=anbn.START))
     greedy, chance = write(models, start, end=anbn.END)
-    repeated = start.repeat_interleave(samples, 0)
-    drawn, _ = write(models, repeated, end=anbn.END, generator=devices.generator("samples", seed))
+    drawn, _ = write(models, start, end=anbn.END, generator=devices.generator("samples", seed), repeats=samples)
     shape = (models.count, len(rows), samples, -1)
     return {
         "greedy": greedy.astype(np.int8), "greedy_chance": chance.astype(np.float32),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from heldout.experiment import require
+from heldout.nonidentifiability.prefix_tree import PrefixTree
 
 State = list[Tensor]
 ALL = slice(None)
@@ -31,7 +32,7 @@ class Members(Protocol):
         ...
 
     def begin(self, rows: int) -> State:
-        """What is remembered of each row before the first token."""
+        """What is remembered of each row before the first token, each part with axes (member, row, ...)."""
         ...
 
     def advance(self, tokens: Int[Tensor, "member row"], place: int, state: State) -> Tensor:
@@ -93,16 +94,35 @@ class Transformers(nn.Module):
     ) -> Float[Tensor, "member row place outputs"]:
         """Logits of the token after each place, of all members or of a slice of them."""
         count, rows, places = tokens.shape
-        stream = self._embedded(tokens.flatten(1), members) + self.position[members, :places].repeat(1, rows, 1)
+        stream = self._embedded(tokens.flatten(1), members) + self._of("position", members)[:, :places].repeat(
+            1, rows, 1
+        )
+        future = stream.new_full((places, places), -math.inf).triu(1)
+        return self._read(stream, rows, future, members).reshape(count, rows, places, -1)
+
+    def on_tree(self, tree: PrefixTree, members: slice = ALL) -> Float[Tensor, "member node outputs"]:
+        """Logits of the token after each prefix of some sequences."""
+        tokens = tree.tokens.expand(len(self._of("embed", members)), -1)
+        stream = self._embedded(tokens, members) + self._of("position", members).index_select(1, tree.places)
+        return self._read(stream, 1, tree.future, members)
+
+    def _read(self, stream: Tensor, rows: int, future: Tensor, members: slice) -> Tensor:
+        """All layers, on streams (member, row and place, width); ``future`` is added to the scores of a row."""
         for layer in range(self.layers):
             parts = self._linear(f"attend{layer}", self._normal(stream), members)
-            parts = parts.reshape(count * rows, places, 3, self.heads, -1)
-            query, key, value = (part.transpose(1, 2).flatten(0, 1) for part in parts.unbind(2))
-            mixed = _attend(query, key, value).reshape(count * rows, self.heads, places, -1).transpose(1, 2)
-            mixed = mixed.reshape(count, rows * places, self.width)
+            mixed = self._attended(parts, rows, future)
             stream = stream + self._linear(f"mix{layer}", mixed, members)
             stream = stream + self._hidden(layer, stream, members)
-        return self._linear("unembed", self._normal(stream), members).reshape(count, rows, places, -1)
+        return self._linear("unembed", self._normal(stream), members)
+
+    def _attended(self, parts: Tensor, rows: int, future: Tensor) -> Tensor:
+        """Attention written out: on a CPU, with heads this small, it costs less than the fused kernel."""
+        count, places = len(parts), len(future)
+        split = parts.view(count * rows, places, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = split.reshape(3, count * rows * self.heads, places, -1).unbind(0)
+        scores = torch.baddbmm(future, query, key.transpose(1, 2), alpha=query.shape[-1] ** -0.5)
+        mixed = (scores.softmax(-1) @ value).view(count * rows, self.heads, places, -1).transpose(1, 2)
+        return mixed.reshape(count, rows * places, self.width)
 
     def begin(self, rows: int) -> State:
         """Empty keys and values of every layer, (member, row, head, place, size)."""
@@ -126,8 +146,12 @@ class Transformers(nn.Module):
             stream = stream + self._hidden(layer, stream, ALL)
         return self._linear("unembed", self._normal(stream), ALL)
 
+    def _of(self, name: str, members: slice) -> Tensor:
+        whole: Tensor = getattr(self, name)
+        return whole if members == ALL else whole[members]
+
     def _embedded(self, tokens: Int[Tensor, "member row"], members: slice) -> Tensor:
-        table = self.embed[members]
+        table = self._of("embed", members)
         offset = torch.arange(len(table), device=tokens.device).unsqueeze(1) * table.shape[1]
         return functional.embedding(tokens + offset, table.flatten(0, 1))
 
@@ -135,23 +159,11 @@ class Transformers(nn.Module):
         return functional.layer_norm(stream, (self.width,))
 
     def _linear(self, name: str, x: Tensor, members: slice) -> Tensor:
-        weight, bias = self.get_parameter(name), self.get_parameter(f"{name}_bias")
-        return torch.baddbmm(bias[members], x, weight[members])
+        return torch.baddbmm(self._of(f"{name}_bias", members), x, self._of(name, members))
 
     def _hidden(self, layer: int, stream: Tensor, members: slice) -> Tensor:
         inner = functional.gelu(self._linear(f"widen{layer}", self._normal(stream), members))
         return self._linear(f"narrow{layer}", inner, members)
-
-
-def _attend(
-    query: Float[Tensor, "each place size"],
-    key: Float[Tensor, "each place size"],
-    value: Float[Tensor, "each place size"],
-) -> Float[Tensor, "each place size"]:
-    """Causal attention written out: on a CPU, with heads this small, it costs less than the fused kernel."""
-    each, places, size = query.shape
-    future = query.new_full((places, places), -math.inf).triu(1).expand(each, places, places)
-    return torch.baddbmm(future, query, key.transpose(1, 2), alpha=size**-0.5).softmax(-1) @ value
 
 
 @torch.no_grad()
@@ -161,7 +173,8 @@ def write(
     *,
     end: int,
     generator: torch.Generator | None = None,
-) -> tuple[Int[np.ndarray, "member row place"], Float[np.ndarray, "member row place"]]:
+    repeats: int = 1,
+) -> tuple[Int[np.ndarray, "member written place"], Float[np.ndarray, "member written place"]]:
     """What every member writes after every row, all at once, until its context is full.
 
     Args:
@@ -169,6 +182,7 @@ def write(
         start: (row, place) what all members read first.
         end: the token after which a row stays closed: it is repeated from there on, with probability 1.
         generator: on the CPU, to draw each token from the member's distribution; None takes the likeliest.
+        repeats: how often each row is continued; it is read once, and its continuations follow each other.
 
     Returns:
         The tokens written, and the probability that the member gave to each.
@@ -177,20 +191,25 @@ def write(
     state = models.begin(rows)
     device = state[0].device
     fixed = start.to(device).expand(models.count, rows, given)
-    closed = torch.zeros(models.count, rows, dtype=torch.bool, device=device)
-    tokens: list[Tensor] = []
-    chances: list[Tensor] = []
-    for place in range(models.context):
-        logits = models.advance(fixed[..., place] if place < given else tokens[-1], place, state)
-        if place < given - 1:
-            continue
+    for place in range(given):
+        logits = models.advance(fixed[..., place], place, state)
+    if repeats > 1:
+        state, logits = [part.repeat_interleave(repeats, 1) for part in state], logits.repeat_interleave(repeats, 1)
+    places = models.context - given + 1
+    tokens = torch.full((*logits.shape[:2], places), end, device=device)
+    chances = torch.ones(tokens.shape, dtype=logits.dtype, device=device)
+    closed = torch.zeros(logits.shape[:2], dtype=torch.bool, device=device)
+    for number in range(places):
         odds = logits.softmax(-1)
         token = odds.argmax(-1) if generator is None else _drawn(odds, generator)
         chance = odds.gather(-1, token.unsqueeze(-1)).squeeze(-1)
-        tokens.append(token.masked_fill(closed, end))
-        chances.append(chance.masked_fill(closed, 1.0))
-        closed = closed | (tokens[-1] == end)
-    return torch.stack(tokens, -1).cpu().numpy(), torch.stack(chances, -1).cpu().numpy()
+        tokens[..., number] = token.masked_fill_(closed, end)
+        chances[..., number] = chance.masked_fill_(closed, 1.0)
+        closed |= token == end
+        if number + 1 == places or bool(closed.all()):
+            break
+        logits = models.advance(token, given + number, state)
+    return tokens.cpu().numpy(), chances.cpu().numpy()
 
 
 def _drawn(odds: Tensor, generator: torch.Generator) -> Tensor:

@@ -7,6 +7,7 @@ cut to its own length. A member comes out as it would alone, to rounding.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from heldout.experiment import require
 from heldout.nonidentifiability.anbn import IGNORED
+from heldout.nonidentifiability.prefix_tree import PrefixTree
 
 Batch = tuple[Int[Tensor, "member row place"], Int[Tensor, "member row place"]]
 
@@ -69,41 +71,62 @@ def token_loss(
     return -(own * counts).sum((-1, -2)) / counts.sum((-1, -2))
 
 
-def train(models: nn.Module, data: Batch, schedule: Schedule, auxiliary: Auxiliary | None = None) -> Iterator[int]:
+def tree_loss(logits: Float[Tensor, "member node outputs"], tree: PrefixTree) -> Float[Tensor, " member"]:
+    """The same mean over the sequences of a tree."""
+    return -(logits.log_softmax(-1) * tree.counts).sum((-1, -2)) / tree.counts.sum()
+
+
+def train(
+    models: nn.Module, data: Batch | PrefixTree, schedule: Schedule, auxiliary: Auxiliary | None = None
+) -> Iterator[int]:
     """Train all members in place; yields the number of updates made after each.
 
+    The parameters become parts of one tensor, so that the optimizer and the clipping work on a single one.
+
     Args:
-        models: callable on tokens (member, row, place) and a slice of members, every parameter with members first.
-        data: what is read and what is to be written, (members, sequences, places); all sequences at every update.
+        models: callable on tokens (member, row, place) and a slice of members, every parameter with members first; with a tree
+            as data also ``on_tree``, see :class:`~heldout.nonidentifiability.sequence_models.Transformers`.
+        data: what is read and what is to be written, (members, sequences, places), or the tree of sequences that all members
+            read; all sequences at every update.
         schedule: rate, warm-up, decay and clip.
         auxiliary: the second loss, if any.
     """
     parameters = list(models.parameters())
-    fused = parameters[0].device.type in ("cpu", "cuda")
+    whole = _flattened(parameters)
     optimizer = torch.optim.AdamW(
-        parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=fused
-    )
-    device = parameters[0].device
-    inputs, targets = data[0].to(device), data[1].to(device)
+        [whole], lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=whole.device.type in ("cpu", "cuda")
+    )  # fmt: skip
+    on_data = _on_data(models, data, whole)
     for step in range(schedule.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate(step)
-        loss = token_loss(models(inputs), targets).sum()
+        optimizer.param_groups[0]["lr"] = schedule.rate(step)
+        loss = on_data().sum()
         if auxiliary is not None and auxiliary.weight > 0:
-            read, wanted = (part.to(device) for part in auxiliary.batch(step))
+            read, wanted = (part.to(whole.device) for part in auxiliary.batch(step))
             loss = loss + auxiliary.weight * token_loss(models(read, slice(auxiliary.first, None)), wanted).sum()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        _clip(parameters, schedule.clip)
+        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        whole.grad = _clipped(torch.cat([part.reshape(len(part), -1) for part in gradients], 1), schedule.clip)
         optimizer.step()
         yield step + 1
 
 
-@torch.no_grad()
-def _clip(parameters: Sequence[Tensor], longest: float) -> None:
-    """Cut each member's gradient to a length of at most ``longest``, as torch.nn.utils.clip_grad_norm_ does for one."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
-    factor = (longest / (squares.sqrt() + 1e-6)).clamp(max=1)
-    for gradient in gradients:
-        gradient.mul_(factor.view(-1, *[1] * (gradient.ndim - 1)))
+def _on_data(models: nn.Module, data: Batch | PrefixTree, like: Tensor) -> Callable[[], Tensor]:
+    """The loss of each member on the data."""
+    if isinstance(data, PrefixTree):
+        tree, on_tree = data.to(like), cast(Callable[[PrefixTree], Tensor], models.on_tree)
+        return lambda: tree_loss(on_tree(tree), tree)
+    inputs, targets = data[0].to(like.device), data[1].to(like.device)
+    return lambda: token_loss(models(inputs), targets)
+
+
+def _flattened(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
+    """All parameters as one, (member, number): they are parts of it from now on."""
+    whole = nn.Parameter(torch.cat([value.detach().reshape(len(value), -1) for value in parameters], 1))
+    parts = torch.split(whole.detach(), [value[0].numel() for value in parameters], 1)
+    for value, part in zip(parameters, parts, strict=True):
+        value.data = part.view(value.shape)
+    return whole
+
+
+def _clipped(gradient: Float[Tensor, "member number"], longest: float) -> Float[Tensor, "member number"]:
+    """Each member's gradient, cut to a length of at most ``longest`` as by torch.nn.utils.clip_grad_norm_."""
+    return gradient.mul_((longest / (gradient.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1))
