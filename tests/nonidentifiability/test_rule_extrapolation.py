@@ -16,20 +16,20 @@ ROWS = anbn.prompts(3)
 PLACES = 6
 
 
-def written(kind: str) -> np.ndarray:
+def written(kind: str, rows: np.ndarray = ROWS) -> np.ndarray:
     """Completions of every prompt: a teacher's, or the oracle's for every second prompt only."""
     lines = []
-    for number, row in enumerate(ROWS):
+    for number, row in enumerate(rows):
         own: anbn.Kind = "oracle" if kind == "oracle" or (kind == "plain" and number % 2) else "adversarial"
         line = anbn.completion(row, own)
         lines.append(line + [anbn.END] * (PLACES - len(line)))
     return np.array(lines, dtype=np.int8)
 
 
-def planted() -> xr.Dataset:
-    greedy = np.stack([np.stack([written(kind)] * 3) for kind in experiment.VARIANTS])
-    inside = anbn.in_distribution(ROWS)
-    taught = np.zeros((3, len(ROWS)), dtype=bool)
+def planted(rows: np.ndarray = ROWS) -> xr.Dataset:
+    greedy = np.stack([np.stack([written(kind, rows)] * 3) for kind in experiment.VARIANTS])
+    inside = anbn.in_distribution(rows)
+    taught = np.zeros((3, len(rows)), dtype=bool)
     taught[:, np.flatnonzero(~inside)[:2]] = True
     return xr.Dataset(
         {
@@ -39,15 +39,21 @@ def planted() -> xr.Dataset:
             "cross_entropy": (("variant", "seed"), np.full((3, 3), 0.19)),
             "pair_kl": (("variant", "seed", "other"), np.full((3, 3, 3), 1e-3)),
             "elsewhere_kl": (("variant", "seed", "other"), np.full((3, 3, 3), 8.0)),
-            "elsewhere_loss": (("variant", "seed"), np.array([[5.0] * 3, [0.1] * 3, [9.0] * 3])),
+            "inside_r1": (("variant", "seed"), np.ones((3, 3))),
+            "length_r1": (("variant", "seed", "length"), np.full((3, 3, 2), 0.5)),
             "inside": ("prompt", inside), "taught": (("seed", "prompt"), taught),
         },
         {
             "variant": list(experiment.VARIANTS), "other": list(experiment.VARIANTS), "seed": [0, 1, 2],
-            "prompt": ["".join("ab"[t] for t in row) for row in ROWS],
+            "prompt": ["".join("ab"[t] for t in row) for row in rows], "length": [2, 4],
         },
         {"longest": 4, "updates": 1},
     )  # fmt: skip
+
+
+def evenly_long() -> xr.Dataset:
+    """Prompts of four letters, so that some are balanced."""
+    return planted(anbn.prompts(4))
 
 
 def test_planted_record_holds_every_claim() -> None:
@@ -68,14 +74,34 @@ def test_each_check_can_fail() -> None:
     assert not checks.between(alike).holds
     unended = planted()
     unended.greedy[1] = anbn.A
-    assert not checks.all_end(unended).holds
     assert not checks.opposite(unended).holds
+    assert not checks.lessons_learned(planted()).holds
+    learned = planted()
+    learned.inside_r1.loc[{"variant": "adversarial"}] = 0.8
+    assert checks.lessons_learned(learned).holds
 
 
-def test_the_data_changed_for_other_prompts_fails_both_claims_on_the_data() -> None:
-    other = checks.elsewhere(planted())
-    assert not checks.close(other).holds
-    assert not checks.losses_agree(other).holds
+def test_a_machine_that_ends_at_once_is_not_between() -> None:
+    record = evenly_long()
+    record.greedy[0] = anbn.END
+    stopped = checks.rule(record, "equal_counts", "untaught").sel(variant="plain")
+    np.testing.assert_allclose(stopped, checks.ending_at_once(record))
+    assert float(stopped.min()) > 0.2
+    assert (checks.rule(record, "at_once", "untaught").sel(variant="plain") == 1).all()
+    assert (checks.rule(record, "equal_counts", "lacking").sel(variant="plain") == 0).all()
+    assert not checks.between(record).holds
+    n = experiment.numbers(record)
+    assert (n["inside"], n["late"], n["broken"]) == (3, 2, 11)
+
+
+def test_two_models_write_the_same_where_every_token_agrees() -> None:
+    record = planted()
+    record.greedy[0] = record.greedy[1].values
+    alike = checks.same_text_of_pairs(record)
+    assert alike.shape == (3, 3)
+    assert (alike[0] == 1).all()
+    np.testing.assert_allclose(alike[2], checks.same_text(record))
+    assert (checks.same_text(record) == 0).all()
 
 
 def test_shares_count_the_prompts_that_they_name() -> None:
@@ -123,9 +149,18 @@ def test_a_run_is_of_one_piece() -> None:
     assert (abs(same) < 1e-12).all()
     assert (result.pair_kl > -1e-9).all()
     assert (result.data_kl > 0).all()
+    assert result.length_r1.dims == ("variant", "seed", "length")
+    assert ((result.inside_r1 >= 0) & (result.inside_r1 <= 1)).all()
     tokens = sum(2 * n + 1 for n in range(1, 5))
     np.testing.assert_allclose(result.cross_entropy * tokens / 4 - np.log(4), result.data_kl, atol=1e-6)
     assert "oracle" in experiment.describe(result)
+
+
+def test_lessons_of_the_control_are_on_prompts_of_the_language() -> None:
+    inside = dataclasses.replace(experiment.SMOKE, taught_where="inside")
+    result = experiment.run(inside, device="cpu")
+    assert (result.inside | ~result.taught).all()
+    assert result.taught.sum("prompt").values.tolist() == [1, 1]
 
 
 def test_a_seed_does_not_depend_on_the_others_beside_it() -> None:
@@ -145,8 +180,10 @@ def test_a_seed_does_not_depend_on_the_others_beside_it() -> None:
         ("weight", -1.0),
         ("prompt_length", 13),
         ("warm_up", -1),
+        ("taught_where", "nowhere"),
+        ("lengths", (20,)),
     ],
 )
-def test_configs_are_refused_by_name(field: str, value: float) -> None:
+def test_configs_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         dataclasses.replace(experiment.BOOK, **{field: value})

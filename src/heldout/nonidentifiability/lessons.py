@@ -1,4 +1,4 @@
-"""What the twins are taught: which prompts outside the language, and the batches of their second loss."""
+"""What the twins are taught: which prompts, and the batches of their second loss."""
 
 import numpy as np
 import torch
@@ -12,14 +12,14 @@ from heldout.nonidentifiability.sequence_training import Batch
 KINDS: tuple[anbn.Kind, ...] = ("oracle", "adversarial")
 
 
-def taught_prompts(share: float, seeds: list[int], rows: np.ndarray) -> np.ndarray:
-    """For each seed, a random share of the prompts outside the language (seed, prompt)."""
-    outside = np.flatnonzero(~anbn.in_distribution(rows))
-    count = min(max(1, round(share * len(outside))), len(outside) - 1)
+def taught_prompts(share: float, seeds: list[int], rows: np.ndarray, *, inside: bool = False) -> np.ndarray:
+    """For each seed, a random share of the prompts outside the language, or of those inside it (seed, prompt)."""
+    among = np.flatnonzero(anbn.in_distribution(rows) == inside)
+    count = min(max(1, round(share * len(among))), len(among) - 1)
     taught = np.zeros((len(seeds), len(rows)), dtype=bool)
     for row, seed in zip(taught, seeds, strict=True):
-        order = torch.randperm(len(outside), generator=devices.generator("taught", seed)).numpy()
-        row[outside[order[:count]]] = True
+        order = torch.randperm(len(among), generator=devices.generator("taught", seed)).numpy()
+        row[among[order[:count]]] = True
     return taught
 
 

@@ -1,12 +1,12 @@
-"""Three transformers write a^n b^n with the same probabilities and go on in opposite ways from prompts that it does not hold.
+"""Transformers that write a^n b^n with nearly the same probabilities go on in opposite ways from prompts that it does not hold.
 
-A decoder is trained on all of a^n b^n, n up to a bound. Two twins have a small second loss on prompts that break the order of the
-letters: one is taught to end with as many a as b (rule R1), one to end one further. Reizinger et al. 2024 (arXiv 2405.01964),
-section on rule extrapolation; Mészáros et al. 2024 (arXiv 2409.13728) for the rules and the prompts.
+A decoder is trained on all of a^n b^n, n up to a bound. Two twins have a small second loss on prompts that begin no sequence of
+the language: one is taught to end with as many a as b (rule R1), one to end one further. Reizinger et al. 2024 (arXiv 2405.01964)
+for the language, the variants, the prompts and the rules; Mészáros et al. 2024 (arXiv 2409.13728) compare architectures by them.
 
-Axes: variant, other, seed, prompt, sample, place.
-Deviations: sizes are ours; learned positions, no dropout; padding costs nothing; three quarters of the prompts are taught and the
-others judged; divergences are exact sums over the data; a completion without an end counts as a failure.
+Axes: variant, other, seed, prompt, sample, place, length (of prompts of other lengths).
+Deviations: sizes are ours; learned positions, no dropout, a cosine schedule; padding costs nothing; three quarters of the prompts
+are taught and the others judged; divergences are exact sums over the data; a completion without an end counts as a failure.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,14 @@ from heldout.figures import style
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability import rule_extrapolation_checks as checks
 from heldout.nonidentifiability import rule_measures as measures
-from heldout.nonidentifiability.lessons import KINDS, Lessons, taught_prompts
+from heldout.nonidentifiability.lessons import Lessons, taught_prompts
+from heldout.nonidentifiability.prefix_tree import prefix_tree
+from heldout.nonidentifiability.rule_extrapolation_numbers import numbers
 from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, train
 
 VARIANTS = ("plain", "oracle", "adversarial")
+__all__ = ["BOOK", "CLAIMS", "INSIDE", "PAPER", "PLAIN", "SMOKE", "Config", "describe", "numbers", "plot", "run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +48,16 @@ class Config:
     warm_up: int = 50  # updates
     weight: float = 0.1  # of the second loss
     rows: int = 8  # prompts of the second loss at each update
-    taught_share: float = 0.75  # of the prompts outside the language
+    taught_share: float = 0.75  # of the prompts outside the language, or inside it
+    taught_where: str = "outside"  # or "inside"
     samples: int = 4  # completions drawn for each prompt
+    inside_samples: int = 100  # completions drawn for each prompt of the language
+    lengths: tuple[int, ...] = (6, 7, 9, 10)  # of the prompts, in letters, that are judged beside
     num_seeds: int = 5
-    first_seed: int = 100
+    first_seed: int = 200
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "heads", "hidden", "steps", "rows", "samples", "num_seeds"):
+        for name in ("width", "layers", "heads", "hidden", "steps", "rows", "samples", "inside_samples", "num_seeds"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         require(2 <= self.prompt_length <= 12, "prompt_length", self.prompt_length, "2 to 12")
         require(self.longest > self.prompt_length, "longest", self.longest, f"above prompt_length={self.prompt_length}")
@@ -60,11 +66,15 @@ class Config:
         require(self.warm_up >= 0, "warm_up", self.warm_up, "0 or more")
         require(self.weight >= 0, "weight", self.weight, "0 or more")
         require(0 < self.taught_share < 1, "taught_share", self.taught_share, "above 0 and below 1")
+        require(self.taught_where in ("outside", "inside"), "taught_where", self.taught_where, "outside or inside")
+        room = min(12, 2 * self.longest)
+        require(all(1 < length < room for length in self.lengths), "lengths", self.lengths, f"above 1 and below {room}")
 
 
 SMOKE = Config(
-    longest=4, prompt_length=3, width=8, hidden=16, steps=60, warm_up=5, rows=4, samples=1, num_seeds=2, first_seed=0
-)
+    longest=4, prompt_length=3, width=8, hidden=16, steps=60, warm_up=5, rows=4, samples=1, inside_samples=2, lengths=(2, 4),
+    num_seeds=2, first_seed=0,
+)  # fmt: skip
 BOOK = Config()
 PAPER = Config(
     longest=128, width=10, layers=5, heads=5, hidden=1024, steps=50_000, learning_rate=2e-3, warm_up=1000, weight=1.0, rows=32,
@@ -77,28 +87,36 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
 
     Returns:
         data_kl, cross_entropy (variant, seed): on the data; pair_kl (variant, other, seed): between models on the data;
-        elsewhere_kl, elsewhere_loss: the same on untaught prompts outside the language; greedy, greedy_chance (variant, seed,
-        prompt, place) and sampled (variant, seed, prompt, sample, place): tokens written, the chance of each greedy one;
-        inside (prompt), taught (seed, prompt): which prompts the language holds, and which the twins were taught.
+        elsewhere_kl: the same on untaught prompts outside the language; greedy, greedy_chance (variant, seed, prompt, place) and
+        sampled (variant, seed, prompt, sample, place): tokens written, the chance of each greedy one; inside_r1 (variant, seed):
+        R1 in draws from prompts of the language; length_r1 (variant, seed, length): R1 from prompts of other lengths in which
+        letters are lacking; inside (prompt), taught (seed, prompt): which prompts the language holds, and which were taught.
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     models = _start(config, seeds).to(device)
     read, wanted = anbn.sequences(config.longest)
     data = (read.expand(models.count, -1, -1), wanted.expand(models.count, -1, -1))
     rows = anbn.prompts(config.prompt_length)
-    taught = taught_prompts(config.taught_share, seeds, rows)
+    taught = taught_prompts(config.taught_share, seeds, rows, inside=config.taught_where == "inside")
     schedule = Schedule(steps=config.steps, learning_rate=config.learning_rate, warm_up=config.warm_up)
     lessons = Lessons(seeds, rows, taught, steps=config.steps, rows=config.rows)
     second = Auxiliary(first=len(seeds), weight=config.weight, batch=lessons)
-    for done in train(models, data, schedule, second):
+    for done in train(models, prefix_tree(read, wanted, anbn.OUTPUTS), schedule, second):
         progress(done, config.steps)
     by_member = {
         **measures.on_data(models, data, len(VARIANTS)), **measures.elsewhere(models, rows, taught, len(VARIANTS)),
         **measures.written(models, rows, config.samples, config.first_seed),
+        "inside_r1": measures.keeping_counts(
+            models, rows[anbn.in_distribution(rows)], draws=config.inside_samples, seed=config.first_seed
+        ),
+        "length_r1": np.stack(
+            [measures.keeping_counts(models, measures.lacking(length)) for length in config.lengths], -1
+        ),
     }  # fmt: skip
     shape = (len(VARIANTS), len(seeds))
     own = {name: value.reshape(*shape, *value.shape[1:]) for name, value in by_member.items()}
-    return _dataset(own, seeds, rows, taught).assign_attrs(longest=config.longest, updates=config.steps)
+    found = _dataset(own, seeds, rows, taught).assign_coords(length=list(config.lengths))
+    return found.assign_attrs(longest=config.longest, updates=config.steps)
 
 
 def _start(config: Config, seeds: list[int]) -> Transformers:
@@ -117,7 +135,8 @@ def _dataset(own: dict[str, np.ndarray], seeds: list[int], rows: np.ndarray, tau
         "cross_entropy": (member, "cross-entropy on the data", "nats a token"),
         "pair_kl": (pair, "divergence between two models on the data", "nats a sequence"),
         "elsewhere_kl": (pair, "divergence between two models on untaught prompts", "nats a completion"),
-        "elsewhere_loss": (member, "cost of the balanced completion of untaught prompts", "nats a completion"),
+        "inside_r1": (member, "share of draws from prompts of the language that keep R1", "1"),
+        "length_r1": ((*member, "length"), "share of longer or shorter prompts ended with as many a as b", "1"),
         "greedy": ((*member, "prompt", "place"), "likeliest tokens", "1"),
         "greedy_chance": ((*member, "prompt", "place"), "probability of the likeliest tokens", "1"),
         "sampled": ((*member, "prompt", "sample", "place"), "tokens drawn", "1"),
@@ -139,52 +158,19 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """R1 on untaught prompts outside the language against the divergence from the data, one mark a model."""
     ax = style.axes(ax)
     scores = checks.rule(result, "equal_counts", "untaught")
-    colors = dict(zip(VARIANTS, (style.INK, style.BLUE, style.VERMILION), strict=True))
-    for name, color in colors.items():
+    for name, color in zip(VARIANTS, (style.INK, style.BLUE, style.VERMILION), strict=True):
         x, y = result.data_kl.sel(variant=name).values, scores.sel(variant=name).values
         ax.plot(x, y, "o", color=color, alpha=0.8, clip_on=False)
         style.label_end(ax, float(result.data_kl.max()), float(np.median(y)), name, color=color)
+    stopped = checks.ending_at_once(result)
+    ax.axhspan(float(stopped.min()), float(stopped.max()), color=style.MUTED, alpha=0.2, linewidth=0)
+    ax.text(0.0, float(stopped.max()) + 0.01, " ending at once", color=style.MUTED, va="bottom")
     ax.axvline(checks.CLOSE, color=style.MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
     ax.set(
         xlabel="divergence of the data from the model (nats a sequence)", ylabel="share of prompts ended with as many a as b",
         xlim=(0, max(1.3 * checks.CLOSE, 1.3 * float(result.data_kl.max()))), ylim=(-0.03, 1.03),
     )  # fmt: skip
     return ax
-
-
-def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
-    """What the page quotes: medians over seeds, with the lowest and the highest seed where the name says so."""
-    found: dict[str, float | int | str] = {
-        "seeds": result.sizes["seed"], "prompts": result.sizes["prompt"], "inside": int(result.inside.sum()),
-        "outside": int((~result.inside).sum()), "taught": int(result.taught.sum("prompt").median()),
-        "untaught": int((~result.inside & ~result.taught).sum("prompt").median()),
-        "pair_kl": float(checks.largest_pair(result.pair_kl).max()), "spread_kl": float(checks.spread(result.data_kl).max()),
-        "spread_token": float(checks.spread(result.cross_entropy).max()),
-        "token": float(result.cross_entropy.median()),
-        "elsewhere_kl": float(result.elsewhere_kl.sel(variant="oracle", other="adversarial").median()),
-    }  # fmt: skip
-    same = checks.same_text(result)
-    found |= {
-        "same_text": float(same.median()),
-        "same_text_low": float(same.min()),
-        "same_text_high": float(same.max()),
-    }
-    found |= {"longest": int(result.attrs["longest"]), "updates": int(result.attrs["updates"])}
-    found |= {f"{kind}_as_taught": float(checks.as_taught(result, kind).median()) for kind in KINDS}
-    found["loss_kept"] = int((checks.spread(result.data_kl) < checks.SAME_LOSS).sum())
-    found["between_kept"] = int((checks.margin(result) > checks.APART).sum())
-    rules: dict[str, checks.Rule] = {"r1": "equal_counts", "r2": "a_before_b", "end": "finished"}
-    scores = {short: checks.rule(result, rule, "untaught") for short, rule in rules.items()}
-    scores |= {f"{short}_drawn": checks.rule(result, rule, "untaught", drawn=True) for short, rule in rules.items()}
-    scores["r1_taught"] = checks.rule(result, "equal_counts", "taught")
-    scores["r1_inside"] = checks.rule(result, "equal_counts", "inside", drawn=True)
-    for name in VARIANTS:
-        found[f"{name}_kl"] = float(result.data_kl.sel(variant=name).median())
-        for label, score in scores.items():
-            own = score.sel(variant=name)
-            found[f"{name}_{label}"] = float(own.median())
-            found |= {f"{name}_{label}_low": float(own.min()), f"{name}_{label}_high": float(own.max())}
-    return found
 
 
 def describe(result: xr.Dataset) -> str:
@@ -194,20 +180,23 @@ def describe(result: xr.Dataset) -> str:
         f"Share of untaught prompts that a model ends with as many a as b, against its divergence from the data, one mark a "
         f"model, {n['seeds']} seeds a variant. All divergences are alike, within {n['spread_kl']:.4f} nats a sequence in a seed. "
         f"The oracle's share is {n['oracle_r1']:.2f}, the plain model's {n['plain_r1']:.2f}, the adversary's "
-        f"{n['adversarial_r1']:.2f} in the median."
+        f"{n['adversarial_r1']:.2f} in the median; a machine that ends at once would score {n['balanced']:.2f}."
     )
 
 
 _PAPER = "Reizinger et al. 2024, arXiv 2405.01964"
-_UNTAUGHT = Control(
+PLAIN = Config(weight=0.0)
+INSIDE = Config(taught_where="inside", num_seeds=3)
+_PLAIN = Control(
     says="the second loss has weight 0: three plain models with starts of their own, on the same data and with the same loss",
-    config=Config(weight=0.0, num_seeds=3),
+    config=PLAIN,
     manipulation=checks.losses_agree,
 )
-_ELSEWHERE = Control(
-    says="the same models and the same measure on untaught prompts outside the language, in the place of the data",
-    change=checks.elsewhere,
-    manipulation=checks.all_end,
+_INSIDE = Control(
+    says="the second loss has the same weight, but its prompts begin sequences of the data, so that their probability is not "
+    "zero; the adversary learns it, at least in part: it keeps R1 there less often than the plain model",
+    config=INSIDE,
+    manipulation=checks.lessons_learned,
 )
 
 CLAIMS = (
@@ -217,17 +206,15 @@ CLAIMS = (
         rows=("S4.1",),
         source=f"{_PAPER}; the exact divergence is ours",
         check=checks.close,
-        control=_ELSEWHERE,
+        control=_INSIDE,
     ),
     Claim(
         id="rule_extrapolation.same_loss",
-        says="The losses of the three models of a seed differ by less than 0.003 nats a sequence, and so by less than 0.001 "
-        "nats a token.",
+        says="The losses of the three models of a seed differ by less than 0.003 nats a sequence.",
         rows=("S4.1",),
         source=f"{_PAPER}; the exact divergence is ours",
         check=checks.losses_agree,
-        control=_ELSEWHERE,
-        expected="in part",
+        control=_INSIDE,
     ),
     Claim(
         id="rule_extrapolation.opposite",
@@ -236,15 +223,16 @@ CLAIMS = (
         rows=("S4.2",),
         source=_PAPER,
         check=checks.opposite,
-        control=_UNTAUGHT,
+        control=_PLAIN,
     ),
     Claim(
         id="rule_extrapolation.between",
-        says="There the plain model keeps R1 for a share at least a twentieth above the adversary's and below the oracle's.",
+        says="Where letters are lacking on such prompts, the plain model keeps R1 for a share at least a twentieth above the "
+        "adversary's and below the oracle's.",
         rows=("S4.2",),
         source=_PAPER,
         check=checks.between,
-        control=_UNTAUGHT,
-        expected="in part",
+        control=_PLAIN,
+        expected="not reproduced",
     ),
 )

@@ -1,5 +1,6 @@
 """What the claims on rule extrapolation measure on a record."""
 
+import itertools
 from collections.abc import Callable
 from typing import Literal
 
@@ -12,8 +13,9 @@ from heldout.nonidentifiability import anbn
 CLOSE = 0.01  # nats a sequence: below it two models count as the same on the data
 SAME_LOSS = 0.003  # nats a sequence
 MOST, FEW, APART = 0.95, 0.05, 0.05  # shares of the prompts
-Rule = Literal["equal_counts", "a_before_b", "finished"]
-Where = Literal["inside", "taught", "untaught"]
+LEARNED = 0.1  # by how much a lesson must lower a share of completions
+Rule = Literal["equal_counts", "a_before_b", "finished", "at_once"]
+Where = Literal["inside", "taught", "untaught", "lacking"]  # lacking: untaught, and not balanced already
 
 
 def letters(result: xr.Dataset) -> np.ndarray:
@@ -29,6 +31,7 @@ def kept(result: xr.Dataset, rule: Rule, *, drawn: bool = False) -> xr.DataArray
         "equal_counts": lambda written: anbn.equal_counts(rows, written),
         "a_before_b": anbn.a_before_b,
         "finished": anbn.finished,
+        "at_once": anbn.at_once,
     }
     found = xr.DataArray(judges[rule](tokens.values), dims=tokens.dims[:-1], coords={"variant": result.variant})
     found = found.assign_coords(seed=result.seed, prompt=result.prompt)
@@ -37,9 +40,32 @@ def kept(result: xr.Dataset, rule: Rule, *, drawn: bool = False) -> xr.DataArray
 
 def rule(result: xr.Dataset, name: Rule, where: Where, *, drawn: bool = False) -> xr.DataArray:
     """The share of some prompts on which each model keeps a rule (variant, seed)."""
-    chosen = {"inside": result.inside, "taught": result.taught, "untaught": ~result.inside & ~result.taught}[where]
-    share: xr.DataArray = kept(result, name, drawn=drawn).where(chosen).mean("prompt")
+    share: xr.DataArray = kept(result, name, drawn=drawn).where(chosen(result, where)).mean("prompt")
     return share.transpose("variant", "seed")
+
+
+def chosen(result: xr.Dataset, where: Where) -> xr.DataArray:
+    """Which prompts are meant (prompt) or (seed, prompt)."""
+    if where in ("inside", "taught"):
+        return result[where]
+    untaught: xr.DataArray = ~result.inside & ~result.taught
+    return untaught & ~balanced(result) if where == "lacking" else untaught
+
+
+def balanced(result: xr.Dataset) -> xr.DataArray:
+    """Which prompts hold as many a as b already (prompt)."""
+    return xr.DataArray(anbn.balanced(letters(result)), dims="prompt", coords={"prompt": result.prompt})
+
+
+def ordered(result: xr.Dataset) -> xr.DataArray:
+    """Which prompts have every a before every b (prompt)."""
+    return xr.DataArray((np.diff(letters(result), axis=1) >= 0).all(1), dims="prompt", coords={"prompt": result.prompt})
+
+
+def ending_at_once(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, the share of untaught prompts for which a machine that ends at once keeps R1."""
+    share: xr.DataArray = balanced(result).where(chosen(result, "untaught")).mean("prompt")
+    return share
 
 
 def largest_pair(table: xr.DataArray) -> xr.DataArray:
@@ -54,12 +80,18 @@ def spread(values: xr.DataArray) -> xr.DataArray:
     return difference
 
 
-def same_text(result: xr.Dataset) -> xr.DataArray:
-    """Per seed, the share of untaught prompts after which oracle and adversary write the same."""
-    own = [result.greedy.sel(variant=name, drop=True) for name in ("oracle", "adversarial")]
+def same_text(result: xr.Dataset, first: str = "oracle", second: str = "adversarial") -> xr.DataArray:
+    """Per seed, the share of untaught prompts after which two models write the same."""
+    own = [result.greedy.sel(variant=name, drop=True) for name in (first, second)]
     alike = (own[0] == own[1]).all("place")
-    share: xr.DataArray = alike.where(~result.inside & ~result.taught).mean("prompt")
+    share: xr.DataArray = alike.where(chosen(result, "untaught")).mean("prompt")
     return share
+
+
+def same_text_of_pairs(result: xr.Dataset) -> xr.DataArray:
+    """The same for each two of the models of a seed (pair, seed)."""
+    pairs = itertools.combinations([str(name) for name in result.variant.values], 2)
+    return xr.concat([same_text(result, *pair) for pair in pairs], "pair")
 
 
 def as_taught(result: xr.Dataset, kind: anbn.Kind) -> xr.DataArray:
@@ -68,7 +100,7 @@ def as_taught(result: xr.Dataset, kind: anbn.Kind) -> xr.DataArray:
     lines = [anbn.completion(row, kind) for row in letters(result)]
     wanted = np.array([line + [anbn.END] * (tokens.sizes["place"] - len(line)) for line in lines])
     alike = (tokens == xr.DataArray(wanted, dims=("prompt", "place"))).all("place")
-    share: xr.DataArray = alike.where(~result.inside & ~result.taught).mean("prompt")
+    share: xr.DataArray = alike.where(chosen(result, "untaught")).mean("prompt")
     return share
 
 
@@ -90,8 +122,11 @@ def opposite(result: xr.Dataset) -> Evidence:
 
 
 def margin(result: xr.Dataset) -> xr.DataArray:
-    """Per seed, how far the plain model's share is above the adversary's and below the oracle's, the smaller of the two."""
-    share = rule(result, "equal_counts", "untaught")
+    """Per seed, how far the plain model's share is above the adversary's and below the oracle's, the smaller of the two.
+
+    Of untaught prompts in which letters are lacking: where none are, a model that ends at once would keep R1.
+    """
+    share = rule(result, "equal_counts", "lacking")
     plain = share.sel(variant="plain", drop=True)
     above, below = plain - share.sel(variant="adversarial", drop=True), share.sel(variant="oracle", drop=True) - plain
     smaller: xr.DataArray = above.where(above < below, below)
@@ -103,11 +138,8 @@ def between(result: xr.Dataset) -> Evidence:
     return across_seeds(margin(result), above=APART)
 
 
-def elsewhere(result: xr.Dataset) -> xr.Dataset:
-    """The record with divergences and losses of untaught prompts in the place of those of the data."""
-    return result.assign(pair_kl=result.elsewhere_kl, data_kl=result.elsewhere_loss)
-
-
-def all_end(result: xr.Dataset) -> Evidence:
-    """A manipulation check: per seed, the smallest share of untaught prompts that a model brings to an end."""
-    return across_seeds(rule(result, "finished", "untaught").min("variant"), above=0.9)
+def lessons_learned(result: xr.Dataset) -> Evidence:
+    """A manipulation check: how much less often than the plain model the adversary keeps R1 from prompts of the language."""
+    return across_seeds(
+        result.inside_r1.sel(variant="plain") - result.inside_r1.sel(variant="adversarial"), above=LEARNED
+    )

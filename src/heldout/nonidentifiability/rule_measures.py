@@ -61,3 +61,19 @@ def written(models: Transformers, rows: np.ndarray, samples: int, seed: int) -> 
         "greedy": greedy.astype(np.int8), "greedy_chance": chance.astype(np.float32),
         "sampled": drawn.astype(np.int8).reshape(shape),
     }  # fmt: skip
+
+
+def keeping_counts(models: Transformers, rows: np.ndarray, *, draws: int = 0, seed: int = 0) -> np.ndarray:
+    """The share of completions of some prompts that keep R1 (member): the likeliest, or some draws for each prompt."""
+    start = torch.from_numpy(np.pad(rows, ((0, 0), (1, 0)), constant_values=anbn.START))
+    generator = devices.generator("draws", seed) if draws else None
+    tokens, _ = write(models, start, end=anbn.END, generator=generator, repeats=max(draws, 1))
+    share: np.ndarray = anbn.equal_counts(np.repeat(rows, max(draws, 1), 0), tokens).mean(-1)
+    return share
+
+
+def lacking(length: int) -> np.ndarray:
+    """All prompts of some length that begin no sequence of the language and have letters lacking until R1 is kept."""
+    rows = anbn.prompts(length)
+    chosen: np.ndarray = rows[~anbn.in_distribution(rows) & ~anbn.balanced(rows)]
+    return chosen
