@@ -1,4 +1,4 @@
-"""What is measured on tables and sources: by listing strings, in closed form, and over sampled training sets."""
+"""What is measured on tables and sources: by listing strings, and in closed form."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from heldout.devices import numpy_generator
 from heldout.nonidentifiability.cheapest import binary_divergence, lowest_scores
 from heldout.nonidentifiability.tables import Source, Tree, continuations, divergence, sequence_logs
 
 
 def measured(
-    tree: Tree, sources: Sequence[Source], kinds: int, cases: int, found: Float[Tensor, "problem row 3"]
+    tree: Tree,
+    sources: Sequence[Source],
+    kinds: int,
+    cases: int,
+    begun: Float[Tensor, "problem row 3"],
+    found: Float[Tensor, "problem row 3"],
 ) -> dict[str, np.ndarray]:
-    """What the tables found are, from the probabilities of all strings.
+    """What the tables found are, from the probabilities of all strings; ``begun`` are those that the search began with.
 
     ``sources`` come kind by kind; the problems of a source are its prompts, each with ``cases`` targets, then all prompts
     together, then two without a condition.
@@ -31,6 +35,8 @@ def measured(
     single = slice(0, count * cases)
     own = scores[:, single].reshape(-1, count, cases, count).diagonal(dim1=1, dim2=3).movedim(-1, 1)
     pair = after[:, -2:]
+    steps = (found - begun).abs().amax(-1).reshape(*tables.shape[:2], -1)[:, -2:]
+    moved = (steps.unsqueeze(-2) * torch.as_tensor(tree.continues[:, : tree.rows])).amax(-1)
     return {
         "mass": np.stack([each.mass for each in sources[: by[1]]]),
         "honest": np.stack([each.honest for each in sources]).reshape(*by, count),
@@ -39,6 +45,7 @@ def measured(
         "mean_reached": scores[:, single.stop].mean(-1).reshape(by).numpy(),
         "fitted": paid[:, -2:].reshape(*by, 2).numpy(),
         "apart": ((pair[:, 0] - pair[:, 1]).abs().sum(-1) / 2).reshape(*by, count).numpy(),
+        "moved": moved.reshape(*by, 2, count).numpy(),
     }  # fmt: skip
 
 
@@ -56,17 +63,7 @@ def limits(sources: Sequence[Source], kinds: int, allowed: Float[np.ndarray, " a
     }  # fmt: skip
 
 
-def samples(
-    seeds: Sequence[int], sources: Sequence[Source], train_sizes: Sequence[int], draws: int, left: float
-) -> dict[str, np.ndarray]:
-    """Share of training sets without a prompt, and the mean test loss of breaking the rule on all such prompts."""
-    unseen, gap = [], []
-    for seed, each in zip(seeds, sources, strict=True):
-        price = each.mass * binary_divergence(1.0, left)
-        missing = [
-            numpy_generator("zero_divergence sample", seed, size).multinomial(size, each.mass, size=draws) == 0
-            for size in train_sizes
-        ]
-        unseen.append(np.stack([sets.mean(0) for sets in missing], -1))
-        gap.append([float((sets * price).sum(1).mean()) for sets in missing])
-    return {"unseen": np.stack(unseen), "test_gap": np.array(gap)}
+def unseen(mass: Float[np.ndarray, "seed prompt"], train_sizes: Sequence[int], left: float) -> dict[str, np.ndarray]:
+    """Probability that a training set is without a prompt, and expected test loss of breaking the rule on all such prompts."""
+    absent = (1 - mass[..., None]) ** np.asarray(train_sizes)
+    return {"unseen": absent, "test_gap": (mass[..., None] * absent).sum(1) * float(binary_divergence(1.0, left))}

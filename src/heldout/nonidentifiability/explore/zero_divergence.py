@@ -21,8 +21,9 @@ def question() -> dict[str, Any]:
                     "divergence can see.",
                 },
                 {
-                    "label": "About 98 % of the time, the root of the divergence being 3 %.",
-                    "feedback": "Pinsker's inequality has such a root in it, but divided by the probability of the prompt.",
+                    "label": "About 97 % of the time, the root of the divergence being 3 %.",
+                    "feedback": "Pinsker's inequality has such a root in it, but of the divergence over twice the "
+                    "probability of the prompt.",
                 },
                 {
                     "label": "As seldom as it likes, for all practical purposes.",
