@@ -28,11 +28,11 @@ class Recipe:
     unseen: int = 2  # functions
     width: int = 32
     layers: int = 2
-    heads: int = 1
+    heads: int = 4
     hidden: int = 128
-    steps: int = 1200
+    steps: int = 800
     batch: int = 160  # lines
-    learning_rate: float = 1e-2
+    learning_rate: float = 7e-3
     warm_up: int = 50  # updates
     weight_decay: float = 0.1
     clip: float = 1.0
