@@ -1,0 +1,281 @@
+"""One new row of the embedding, trained on pairs alone, is enough to define, invert and compose the function behind the pairs.
+
+Every function gets a new name, and its row alone is trained on (x, f(x)) for some x; beside it nothing, everything but the rows,
+the last layer, or a vector after the first layer. Then the new names are asked what was never trained. Treutlein et al. 2024
+(arXiv 2406.14546) for the experiment with large models; Byrnes, in a comment, for the reading that only the link from the name
+to an idea is new, and that the words for it come from pretraining.
+
+Axes: mode, task, group (of functions), seed.
+Deviations: the paper fine-tunes all of GPT-3.5; language, decoders and sizes are ours; noise is added to the rows of names, and
+lines of pretraining are replayed where old weights change.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from matplotlib.axes import Axes
+
+from heldout.claims import Claim, Control
+from heldout.connecting_dots import one_row_checks as checks
+from heldout.connecting_dots.named_functions import NAMED
+from heldout.connecting_dots.observed_pairs import Split
+from heldout.connecting_dots.pretraining import Pretrained, Recipe, known_names, pretrain
+from heldout.connecting_dots.row_training import Mode, Tuned, Tuning, by_hand, tune
+from heldout.devices import generator
+from heldout.experiment import Progress, recorded, require, variable
+from heldout.figures import style
+
+GROUPS = ("defined", "undefined", "unseen")
+TRAINED = ("row", "vector", "last layer", "all but the row")
+ORDER = ("row", "hand", "untouched", "vector", "last layer", "all but the row")
+NO_DEFINITIONS = (0.35, 0.0, 0.2, 0.1, 0.15, 0.05)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(Recipe):
+    """How the decoders are pretrained and the new names trained."""
+
+    observed: int = 5  # inputs of each function
+    trained: tuple[str, ...] = TRAINED  # modes, beside the row set by hand and the untouched one
+    tuning_steps: int = 300
+    tuning_noise: float = 0.7  # in standard deviations of the old names' rows
+    start: float = 0.5  # of the new rows about the mean of the old ones, in the same unit
+    row_rate: float = 0.03
+    vector_rate: float = 0.05
+    rest_rate: float = 5e-3  # of old weights, where they change
+    replay: int = 60  # lines an update
+    num_seeds: int = 5
+    first_seed: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.num_seeds >= 1, "num_seeds", self.num_seeds, "at least 1")
+        require(
+            2 <= self.observed < self.modulus, "observed", self.observed, f"2 to {self.modulus - 1}: some are held out"
+        )
+        for name in ("undefined", "unseen", "row_rate", "vector_rate", "rest_rate"):
+            require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
+        known = (
+            "row" in self.trained and set(self.trained) <= set(TRAINED) and len(set(self.trained)) == len(self.trained)
+        )
+        require(known, "trained", self.trained, f"row and others among {', '.join(TRAINED)}")
+        require(self.layers >= 2, "layers", self.layers, "at least 2")
+        self.tuning()
+
+    def tuning(self) -> Tuning:
+        """How the new names are trained."""
+        return Tuning(steps=self.tuning_steps, noise=self.tuning_noise, start=self.start, replay=self.replay)
+
+    def modes(self) -> dict[str, Mode]:
+        """What may change in each mode that is trained."""
+        every = {
+            "row": Mode(row=self.row_rate), "vector": Mode(vector=self.vector_rate, depth=1),
+            "last layer": Mode(rest=self.rest_rate, last_block=True), "all but the row": Mode(rest=self.rest_rate),
+        }  # fmt: skip
+        return {name: every[name] for name in self.trained}
+
+
+SMOKE = Config(
+    modulus=5, synonyms=2, undefined=2, unseen=2, width=8, heads=2, hidden=16, steps=40, batch=32, warm_up=5, observed=3,
+    tuning_steps=5, replay=20, num_seeds=2, first_seed=0,
+)  # fmt: skip
+BOOK = Config()
+PAPER = Config(
+    modulus=11, synonyms=8, undefined=6, unseen=3, width=64, hidden=256, batch=256, steps=1800, learning_rate=4e-3, layers=4,
+    observed=8, tuning_steps=300, num_seeds=20,
+)  # fmt: skip
+
+
+@recorded
+def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Dataset:
+    """Pretrain all seeds as one ensemble, and train the new names in all modes and seeds as another.
+
+    Returns:
+        right (mode, task, group, seed): share of lines right for new names; observed, held_out (mode, group, seed): the same for
+        application on trained and on held-out x; loss (mode, seed): cross-entropy of the observed pairs of defined functions,
+        without noise; known (task, seed), old (mode, task, seed): old names of defined functions before and after.
+    """
+    seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
+    total = config.steps + config.tuning_steps
+    started = pretrain(config, seeds, device=device, progress=lambda done, _: progress(done, total))
+    language = started.languages[0]
+    splits = [Split.drawn(language, generator("connecting dots", "observed", s), config.observed) for s in seeds]
+    for split in splits:
+        split.require_determined(language)
+    modes = config.modes()
+    parts: dict[tuple[str, ...], Tuned] = {("hand",): by_hand(started)}
+    for changes_old in (False, True):
+        names = tuple(name for name, mode in modes.items() if (mode.rest > 0) == changes_old)
+        if names:
+            parts[names] = tune(
+                started, seeds, splits, [modes[name] for name in names], config.tuning(), shares=config.by_task(),
+                progress=lambda done, _: progress(config.steps + done, total),
+            )  # fmt: skip
+    parts["untouched",] = tune(started, seeds, splits, [Mode()], replace(config.tuning(), steps=1))
+    return _dataset(started, splits, parts, seeds).assign_attrs(
+        updates=config.steps,
+        tuning_updates=config.tuning_steps,
+        observed_inputs=config.observed,
+        modulus=config.modulus,
+    )
+
+
+def _dataset(
+    started: Pretrained, splits: list[Split], parts: dict[tuple[str, ...], Tuned], seeds: list[int]
+) -> xr.Dataset:
+    order = [name for names in parts for name in names]
+    count = len(started.languages[0].functions)
+    member = np.array(
+        [[[f in getattr(each, group) for f in range(count)] for each in started.languages] for group in GROUPS]
+    )
+    pairs = np.stack([split.observed.numpy() for split in splits])
+
+    def by_group(values: np.ndarray, counted: np.ndarray) -> np.ndarray:
+        """Mean (mode, group, seed) of values (mode, seed, function, number) over what counts (seed, function, number)."""
+        weight = member[..., None] * np.broadcast_to(counted, values.shape[1:])
+        share: np.ndarray = (values[:, None] * weight).sum((-1, -2)) / weight.sum((-1, -2))
+        return share
+
+    def of_all(take: Any) -> np.ndarray:
+        return np.concatenate([np.asarray(take(part)) for part in parts.values()])
+
+    right = {task: of_all(lambda part, task=task: part.correct(task)) for task in NAMED}
+    losses, everything = of_all(lambda part: part.losses()), np.ones((1, 1, 1))
+    old = [np.stack([part.old_names()[task] for task in NAMED], 1) for part in parts.values()]
+    known = known_names(started)
+    described: dict[str, tuple[Any, ...]] = {
+        "right": (
+            ("mode", "group", "seed", "task"), np.stack([by_group(right[task], everything) for task in NAMED], -1),
+            "share of lines about new names right",
+        ),
+        "observed": (("mode", "group", "seed"), by_group(right["apply"], pairs), "share of trained pairs right"),
+        "held_out": (("mode", "group", "seed"), by_group(right["apply"], ~pairs), "share of held-out pairs right"),
+        "loss": (("mode", "seed"), by_group(losses, pairs)[:, 0], "cross-entropy of trained pairs", "nats a pair"),
+        "old": (("mode", "task", "seed"), np.concatenate(old), "share of lines about old names right"),
+        "known": (("task", "seed"), np.stack([known[task] for task in NAMED]), "share right before any new name"),
+    }  # fmt: skip
+    coordinates = {
+        "mode": variable("mode", order, "what is trained"), "group": variable("group", list(GROUPS), "functions"),
+        "task": variable("task", list(NAMED), "what a line asks"), "seed": seeds,
+    }  # fmt: skip
+    data = {name: variable(dims, values, *label) for name, (dims, values, *label) in described.items()}
+    return xr.Dataset(data, coordinates).sel(mode=[name for name in ORDER if name in order])
+
+
+def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """New names of defined functions: trained pairs, held-out pairs and what was never asked in training, mode by mode."""
+    ax = style.axes(ax)
+    own = result.sel(group="defined")
+    measures = (
+        ("trained pairs", own.observed, style.MUTED), ("held-out pairs", own.held_out, style.BLUE),
+        ("definition", own.right.sel(task="define"), style.ORANGE), ("inversion", own.right.sel(task="invert"), style.GREEN),
+    )  # fmt: skip
+    for number, (label, values, color) in enumerate(measures):
+        for place, mode in enumerate(result.mode.values):
+            points = values.sel(mode=mode).values
+            ax.plot([place + 0.18 * (number - 1.5)] * len(points), points, "o", ms=4, alpha=0.6, color=color)
+        ax.plot([], [], "o", ms=5, color=color, label=label)
+    ax.set(xlabel="what was trained", ylabel="share right for new names", ylim=(-0.04, 1.04))
+    ax.set_xticks(range(result.sizes["mode"]), [str(mode).replace(" ", "\n", 1) for mode in result.mode.values])
+    ax.legend(loc="center right", fontsize=8)
+    return ax
+
+
+def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
+    """What the page quotes: medians over seeds, for new names of defined functions unless the name says otherwise."""
+    found: dict[str, float | int | str] = {
+        "seeds": result.sizes["seed"], "updates": int(result.updates), "tuning_updates": int(result.tuning_updates),
+        "observed_inputs": int(result.observed_inputs), "modulus": int(result.modulus),
+        "known_lowest": float(result.known.sel(task=["apply", "define", "invert"]).min()),
+        "old_lowest": float(result.old.sel(task=["apply", "define", "invert"]).min()),
+    }  # fmt: skip
+    for mode in result.mode.values.tolist():
+        for group in GROUPS if mode in ("row", "hand") else GROUPS[:1]:
+            own, name = result.sel(mode=mode, group=group), f"{mode}_{group}".replace(" ", "_").removesuffix("_defined")
+            found |= {
+                f"{name}_observed": float(own.observed.median()),
+                f"{name}_held_out": float(own.held_out.median()),
+            }
+            for task in NAMED:
+                found[f"{name}_{task}"] = float(own.right.sel(task=task).median())
+            found[f"{name}_define_lowest"] = float(own.right.sel(task="define").min())
+            found[f"{name}_define_highest"] = float(own.right.sel(task="define").max())
+        found[f"{mode}_loss".replace(" ", "_")] = float(result.loss.sel(mode=mode).median())
+    return found
+
+
+def describe(result: xr.Dataset) -> str:
+    """The figure in words."""
+    n = numbers(result)
+    parts = [
+        f"{mode}: {n[name + '_observed']:.2f} of the trained pairs, {n[name + '_held_out']:.2f} of the held-out pairs, "
+        f"{n[name + '_define']:.2f} of the definitions, {n[name + '_invert']:.2f} of the inversions"
+        for mode, name in ((mode, mode.replace(" ", "_")) for mode in result.mode.values.tolist())
+    ]
+    return f"Share of answers right for new names by what was trained, every seed a point; medians: {'; '.join(parts)}."
+
+
+_COMMENT = "S. Byrnes, comment on Treutlein et al. 2024, arXiv 2406.14546; the toy is this book's"
+_ELSEWHERE = Control(
+    says="everything but the row trained on the same pairs", change=checks.all_but_the_row, manipulation=checks.as_well_trained
+)  # fmt: skip
+
+CLAIMS = (
+    Claim(
+        id="one_row.says_it",
+        says="With one new row trained on pairs, at least 98 % of the pairs are right and more than 80 % of the new names are "
+        "defined right, in at least 4 of 5 seeds.",
+        rows=("S1.2", "S1.3"),
+        source=_COMMENT,
+        check=checks.row_suffices,
+        control=Control(
+            says="no line of pretraining defines a name", manipulation=checks.learned_pairs,
+            config=Config(shares=NO_DEFINITIONS, trained=("row",)),
+        ),
+    ),
+    Claim(
+        id="one_row.goes_beyond",
+        says="With one new row trained on pairs, more than 80 % of the held-out pairs, of the inversions and of the compositions "
+        "are right, in at least 4 of 5 seeds.",
+        rows=("S1.1", "S1.3", "S1.5"),
+        source=_COMMENT,
+        check=checks.goes_beyond,
+        control=_ELSEWHERE,
+    ),
+    Claim(
+        id="one_row.never_defined",
+        says="New names of functions that pretraining applies and never defines are applied right in at least 90 % and defined "
+        "right in at most a third, in at least 4 of 5 seeds.",
+        rows=("S1.4",),
+        source=_COMMENT,
+        check=checks.not_defined,
+        control=Control(
+            says="new names of functions that pretraining defines", change=checks.defined_functions, manipulation=checks.applied
+        ),
+    ),
+    Claim(
+        id="one_row.never_seen",
+        says="New names of functions of which pretraining says nothing are defined, and applied to held-out x, right in at most "
+        "a third, in at least 4 of 5 seeds.",
+        rows=("S1.3", "S1.4"),
+        source=_COMMENT,
+        check=checks.not_found,
+        control=Control(
+            says="new names of functions that pretraining defines", change=checks.defined_functions, manipulation=checks.fitted
+        ),
+    ),
+    Claim(
+        id="one_row.by_hand",
+        says="With the mean of a function's synonyms as its new row and nothing trained, more than 95 % of the answers are right "
+        "in every task and every seed.",
+        rows=("S1.3",),
+        source=_COMMENT,
+        check=checks.by_hand,
+        control=Control(
+            says="functions whose names no line holds", change=checks.unseen_by_hand, manipulation=checks.known_before
+        ),
+    ),
+)  # fmt: skip
