@@ -1,11 +1,11 @@
 """Decoders that read lines of named functions: answers only where they are asked, noise on names, and changes between layers."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 from heldout.connecting_dots.line_batches import Batch
 from heldout.connecting_dots.named_functions import NAME_PLACE, Language
@@ -13,7 +13,7 @@ from heldout.devices import generator
 from heldout.experiment import require
 from heldout.nonidentifiability.sequence_models import ALL, Transformers
 
-PACKED = 4  # many products of very small matrices cost more than fewer of larger ones
+PACKED = 4  # lines in a row of attention: many products of very small matrices cost more than fewer of larger ones
 Edit = Callable[[int, Tensor], Tensor]
 
 
@@ -50,12 +50,13 @@ class Readers(Transformers):
         stream = self._embedded(batch.tokens.flatten(1), ALL) + self.position[:, :places].repeat(1, rows, 1)
         if noise is not None:
             stream.view(count, rows, places, -1)[:, : batch.named, NAME_PLACE] += noise
-        packed = math.gcd(rows, PACKED)  # several lines make one row of attention, each sees itself alone
-        future = torch.kron(torch.eye(packed).to(stream), stream.new_ones(places, places).tril()).log()
+        blank = -rows % PACKED  # lines of nothing, so that all rows of attention are full
+        future = torch.kron(torch.eye(PACKED).to(stream), stream.new_ones(places, places).tril()).log()
         for layer in range(self.layers):
             if edit is not None:
                 stream = edit(layer, stream.view(count, rows, places, -1)).reshape(count, rows * places, -1)
-            mixed = self._attended(self._linear(f"attend{layer}", self._normal(stream), ALL), rows // packed, future)
+            parts = functional.pad(self._linear(f"attend{layer}", self._normal(stream), ALL), (0, 0, 0, blank * places))
+            mixed = self._attended(parts, (rows + blank) // PACKED, future)[:, : rows * places]
             if layer + 1 == self.layers:
                 stream, mixed = stream.index_select(1, batch.asked), mixed.index_select(1, batch.asked)
             stream = stream + self._linear(f"mix{layer}", mixed, ALL)
