@@ -1,0 +1,119 @@
+"""What is measured on readers of documents: in-context accuracy, divergence from the Bayes-optimal reader, and prices."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heldout import devices
+from heldout.nonidentifiability import chain_mixture
+from heldout.nonidentifiability.chain_mixture import Mixture
+from heldout.nonidentifiability.in_context_training import wrong
+from heldout.nonidentifiability.sequence_models import Transformers
+
+READERS = ("bayes", "forgets")
+EDITS = ("swap", "tie")
+
+
+@dataclass(frozen=True)
+class Held:
+    """What no member was trained on: documents, prompts on a seed's chains and on new ones, one entry a seed."""
+
+    documents: Tensor  # (seed, document, place)
+    rows: Tensor  # (seed, document, place, token): the Bayes-optimal reader's
+    prompts: Tensor  # (seed, prompt, place)
+    answers: Tensor  # (seed, prompt, query)
+    new_prompts: Tensor
+    new_answers: Tensor
+
+
+def held(mixture: Mixture, chains: dict[int, Tensor], *, documents: int, prompts: int, examples: int) -> Held:
+    """Documents and prompts for every seed; a new chain is a permutation of its own for each prompt."""
+    parts: list[list[Tensor]] = []
+    for seed, own in chains.items():
+        texts = chain_mixture.documents(mixture, own, documents, devices.generator("judged documents", seed))
+        rows, _ = chain_mixture.bayes(mixture, own, texts[:, :-1])
+        asked = chain_mixture.prompts(mixture, own, examples, prompts, devices.generator("judged prompts", seed))
+        generator = devices.generator("new chains", seed)
+        others = torch.stack([torch.randperm(mixture.symbols, generator=generator) for _ in range(prompts)])
+        parts.append([texts, rows, *asked, *chain_mixture.prompts(mixture, others, examples, prompts, generator)])
+    return Held(*(torch.stack(each) for each in zip(*parts, strict=True)))
+
+
+def entropy(given: Held) -> np.ndarray:
+    """The Bayes-optimal reader's loss on the documents, nats a document (seed): no reader has less in the mean."""
+    rows, wanted = given.rows, given.documents[..., 1:]
+    return -rows.log().gather(-1, wanted.unsqueeze(-1)).squeeze(-1).sum(-1).mean(-1).numpy()
+
+
+def of_readers(mixture: Mixture, chains: dict[int, Tensor], given: Held) -> dict[str, np.ndarray]:
+    """In-context accuracy of readers that are computed and not trained, and how rare the prompts are."""
+    right = np.zeros((len(READERS), *given.prompts.shape[:1], given.answers.shape[-1]))
+    turned, logs = np.zeros(right.shape[1:]), np.zeros(right.shape[1:])
+    places = chain_mixture.queries(given.answers.shape[-1] - 1)
+    for number, (own, prompts, answers) in enumerate(zip(chains.values(), given.prompts, given.answers, strict=True)):
+        rows, _ = chain_mixture.bayes(mixture, own, prompts)
+        right[0, number] = correct(rows[:, places], answers).mean(0)
+        turned[number] = correct(chain_mixture.swapped(rows[:, places]), answers).mean(0)
+        alone = torch.stack([torch.full_like(prompts, mixture.symbols)[:, : len(places)], prompts[:, places]], -1)
+        fresh, _ = chain_mixture.bayes(mixture, own, alone.flatten(0, 1))
+        right[1, number] = correct(fresh[:, 1].reshape(*answers.shape, -1), answers).mean(0)
+        steps = rows[:, :-1].log().gather(-1, prompts[:, 1:].unsqueeze(-1)).squeeze(-1).cumsum(-1)
+        logs[number] = steps[:, [place - 1 for place in places]].mean(0)
+    return {"reader_accuracy": right, "turned_accuracy": turned, "prompt_log": logs}
+
+
+def prices(
+    mixture: Mixture, chains: dict[int, Tensor], examples: int, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each edit of the Bayes-optimal reader costs, its standard error, and how many contexts a document it changes.
+
+    Returns:
+        Costs and errors (edit, seed, least), nats a document, and the contexts (least); least runs from 1.
+    """
+    found = np.array(
+        [
+            [
+                chain_mixture.price(mixture, own, least, count, devices.generator("prices", seed, least))
+                for least in range(1, examples + 1)
+            ]
+            for seed, own in chains.items()
+        ]
+    )  # (seed, least, cost or error, edit)
+    contexts = np.array([chain_mixture.edited(mixture, least).sum() for least in range(1, examples + 1)])
+    cost, error = found.transpose(2, 3, 0, 1)
+    return cost, error, contexts
+
+
+def correct(rows: Tensor, answers: Tensor) -> np.ndarray:
+    """Whether the likeliest symbol is the answer; the delimiter does not count."""
+    found: np.ndarray = (rows[..., :-1].argmax(-1) == answers).double().cpu().numpy()
+    return found
+
+
+@torch.no_grad()
+def accuracy(models: Transformers, prompts: Tensor, answers: Tensor, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of right answers, and of the adversary's, by number of examples (variant and seed, query)."""
+    repeats = models.count // len(prompts)
+    device = models.embed.device
+    places = chain_mixture.queries(answers.shape[-1] - 1)
+    logits = models(prompts.to(device).repeat(repeats, 1, 1))[:, :, places]
+    wanted = answers.to(device).repeat(repeats, 1, 1)
+    return correct(logits, wanted).mean(1), correct(logits, wrong(mixture, wanted)).mean(1)
+
+
+@torch.no_grad()
+def divergences(models: Transformers, given: Held) -> np.ndarray:
+    """Divergence of each member from the Bayes-optimal reader along each document (variant and seed, document), in nats.
+
+    Its mean over documents is the member's divergence from the law of the documents: in each context the divergence is exact,
+    and only the contexts are a sample.
+    """
+    repeats = models.count // len(given.documents)
+    device = models.embed.device
+    found = []
+    for texts, rows in zip(torch.split(given.documents, 64, 1), torch.split(given.rows, 64, 1), strict=True):
+        said = models(texts[..., :-1].to(device).repeat(repeats, 1, 1)).double().softmax(-1).cpu()
+        found.append(chain_mixture.divergence(rows.repeat(repeats, 1, 1, 1), said).sum(-1))
+    return torch.cat(found, 1).numpy()
