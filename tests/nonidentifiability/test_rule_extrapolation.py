@@ -92,6 +92,8 @@ def test_a_machine_that_ends_at_once_is_not_between() -> None:
     assert not checks.between(record).holds
     n = experiment.numbers(record)
     assert (n["inside"], n["late"], n["broken"]) == (3, 2, 11)
+    # Taught are the first two prompts outside, aaba and abaa; the untaught ones with one b are baaa alone.
+    assert checks.rearranged(record).values == pytest.approx(1 / 11)
 
 
 def test_two_models_write_the_same_where_every_token_agrees() -> None:

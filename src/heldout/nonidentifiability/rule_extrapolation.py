@@ -188,9 +188,9 @@ _PAPER = "Reizinger et al. 2024, arXiv 2405.01964"
 PLAIN = Config(weight=0.0)
 INSIDE = Config(taught_where="inside", num_seeds=3)
 _PLAIN = Control(
-    says="the second loss has weight 0: three plain models with starts of their own, on the same data and with the same loss",
+    says="the second loss has weight 0: three plain models with starts of their own, on the same data and as close on them",
     config=PLAIN,
-    manipulation=checks.losses_agree,
+    manipulation=checks.close,
 )
 _INSIDE = Control(
     says="the second loss has the same weight, but its prompts begin sequences of the data, so that their probability is not "
@@ -215,6 +215,7 @@ CLAIMS = (
         source=f"{_PAPER}; the exact divergence is ours",
         check=checks.losses_agree,
         control=_INSIDE,
+        expected="in part",
     ),
     Claim(
         id="rule_extrapolation.opposite",
