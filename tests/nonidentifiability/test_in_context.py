@@ -221,7 +221,8 @@ def test_explorables_say_what_the_record_holds() -> None:
     ("field", "value"),
     [
         ("num_seeds", 0), ("heads", 5), ("least", 17), ("least", 0), ("learning_rate", 0.0), ("edit_rate", 0.0), ("warm_up", -1),
-        ("weight", -0.1), ("probes", 1), ("judged", 1), ("follow", 1.0), ("pair_share", 2.0), ("symbols", 2), ("chains", 0),
+        ("weight", -0.1), ("probes", 1), ("judged", 1),
+        ("glanced", 1), ("follow", 1.0), ("pair_share", 2.0), ("symbols", 2), ("chains", 0),
     ],
 )  # fmt: skip
 def test_bad_configs_are_refused_by_name(field: str, value: float) -> None:

@@ -15,17 +15,19 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
 
 from heldout import devices
 from heldout.claims import Claim, Control
 from heldout.experiment import Progress, recorded, require, variable
+from heldout.figures import style
 from heldout.nonidentifiability import chain_mixture
 from heldout.nonidentifiability import in_context_checks as checks
 from heldout.nonidentifiability import in_context_measures as measures
 from heldout.nonidentifiability.chain_mixture import Mixture
 from heldout.nonidentifiability.in_context_checks import VARIANTS
 from heldout.nonidentifiability.in_context_numbers import numbers
-from heldout.nonidentifiability.in_context_plots import plot, plot_path
+from heldout.nonidentifiability.in_context_plots import plot_path
 from heldout.nonidentifiability.in_context_training import Lessons, Stream, copies, train
 from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule
@@ -47,18 +49,19 @@ class Config:
     layers: int = 2
     heads: int = 2
     hidden: int = 64
-    steps: int = 400
+    steps: int = 500
     rows: int = 16  # documents an update
     learning_rate: float = 8e-3
     warm_up: int = 50  # updates
     probes: int = 8
-    edit_steps: int = 160  # updates with the second loss
+    edit_steps: int = 250  # updates with the second loss
     edit_rows: int = 8  # documents an update there
     edit_rate: float = 5e-3
-    weight: float = 0.1  # of the second loss
+    weight: float = 0.05  # of the second loss
     lessons: int = 4  # prompts of the second loss an update
     least: int = 4  # examples behind which the twins are taught
-    judged: int = 256  # documents
+    judged: int = 512  # documents
+    glanced: int = 64  # documents a look along the training
     asked: int = 256  # prompts
     edits: int = 200  # contexts drawn for the price of an edit
     num_seeds: int = 5
@@ -79,8 +82,9 @@ class Config:
         )
         for name in (*whole, "num_seeds"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("probes", "judged", "asked", "edits"):
+        for name in ("probes", "glanced", "asked", "edits"):
             require(getattr(self, name) >= 2, name, getattr(self, name), "at least 2")
+        require(self.judged >= self.glanced, "judged", self.judged, f"glanced={self.glanced} or more")
         require(self.width % self.heads == 0, "heads", self.heads, f"a divisor of width={self.width}")
         require(1 <= self.least <= self.examples, "least", self.least, f"1 to examples={self.examples}")
         require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
@@ -99,7 +103,7 @@ class Config:
 
 SMOKE = Config(
     symbols=4, chains=2, examples=4, width=8, heads=1, hidden=16, steps=30, rows=4, warm_up=5, probes=3, edit_steps=10,
-    edit_rows=4, lessons=2, least=2, judged=16, asked=16, edits=20, num_seeds=2, first_seed=0,
+    edit_rows=4, lessons=2, least=2, judged=16, glanced=8, asked=16, edits=20, num_seeds=2, first_seed=0,
 )  # fmt: skip
 BOOK = Config()
 PAPER = Config(
@@ -162,7 +166,7 @@ def _pretrain(
     def look() -> tuple[np.ndarray, ...]:
         known, _ = measures.accuracy(models, given.prompts, given.answers, mixture)
         new, _ = measures.accuracy(models, given.new_prompts, given.new_answers, mixture)
-        return known, new, measures.divergences(models, given).mean(-1)
+        return known, new, measures.divergences(models, given, config.glanced).mean(-1)
 
     seen.append(look())
     stream = Stream(mixture, chains, rows=config.rows, name="documents")
@@ -188,32 +192,37 @@ def _edit(config: Config, chains: dict[int, torch.Tensor], plain: Transformers, 
 
 
 def _dataset(own: dict[str, np.ndarray], seeds: list[int], config: Config) -> xr.Dataset:
-    member, by_examples = ("variant", "seed"), ("seed", "examples")
-    described: dict[str, tuple[str | tuple[str, ...], str, str]] = {
-        "accuracy": ((*member, "examples"), "share of right answers", "1"),
-        "as_taught": ((*member, "examples"), "share of the adversary's answers", "1"),
-        "divergence": (member, "divergence from the law of the documents", "nats a document"),
-        "extra": (member, "divergence beyond that of the plain model", "nats a document"),
-        "extra_error": (member, "standard error of the extra divergence", "nats a document"),
-        "entropy": ("seed", "loss of the Bayes-optimal reader", "nats a document"),
-        "reader_accuracy": (("reader", *by_examples), "share of right answers", "1"),
-        "turned_accuracy": (by_examples, "share of right answers of the edited reader, where it is edited", "1"),
-        "prompt_log": (by_examples, "mean log-probability of the prompts", "nats"),
-        "price": (("edit", "seed", "least"), "divergence of an edited reader", "nats a document"),
-        "price_error": (("edit", "seed", "least"), "standard error of the price", "nats a document"),
-        "contexts": ("least", "edited contexts in a document, expected", "1"),
-        "path_accuracy": (("step", *by_examples), "share of right answers on the chains of the documents", "1"),
-        "path_new": (("step", *by_examples), "share of right answers on new chains", "1"),
-        "path_divergence": (("step", "seed"), "divergence from the law of the documents", "nats a document"),
-    }
     return xr.Dataset(
-        {name: variable(dims, own[name], label, units) for name, (dims, label, units) in described.items()},
+        {name: variable(dims, own[name], label, units) for name, (dims, label, units) in measures.VARIABLES.items()},
         {
             "variant": list(VARIANTS), "seed": seeds, "examples": list(range(config.examples + 1)),
             "least": list(range(1, config.examples + 1)), "reader": list(measures.READERS), "edit": list(measures.EDITS),
             "step": _looks(config.steps, config.probes),
         },
     )  # fmt: skip
+
+
+def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Share of right answers against the number of examples: the three models, all seeds, and the Bayes-optimal reader."""
+    ax = style.axes(ax)
+    examples = result.examples.values
+    colors = dict(zip(VARIANTS, (style.INK, style.BLUE, style.VERMILION), strict=True))
+    ax.plot(
+        examples, result.reader_accuracy.sel(reader="bayes").median("seed"), color=style.MUTED, linestyle=(0, (4, 2)), zorder=1
+    )  # fmt: skip
+    for name, color in colors.items():
+        own = result.accuracy.sel(variant=name)
+        ax.plot(examples, own.transpose("examples", "seed"), color=color, linewidth=0.7, alpha=0.5)
+        ax.plot(examples, own.median("seed"), color=color)
+    low = float(result.accuracy.sel(variant="adversarial").isel(examples=-1).median())
+    style.label_end(ax, examples[-1], low, "adversary", color=style.VERMILION)
+    style.label_end(ax, examples[-1], 0.92, "plain", color=style.INK)
+    style.label_end(ax, examples[-1], 0.99, "oracle", color=style.BLUE)
+    ax.annotate("Bayes", (1, 1.01), color=style.MUTED, ha="center", va="bottom")
+    ax.set(
+        xlabel="examples in the prompt", ylabel="share of right answers", xlim=(0, examples[-1]), ylim=(0, 1.09),
+    )  # fmt: skip
+    return ax
 
 
 def describe(result: xr.Dataset) -> str:

@@ -7,7 +7,7 @@ from heldout.claims import Evidence, across_seeds
 VARIANTS = ("plain", "oracle", "adversarial")
 ASKED = 16  # examples behind which the models are compared
 MOST, FEW = 0.9, 0.1  # shares of right answers
-CLOSE = 1.5  # nats a document
+CLOSE = 0.7  # nats a document
 SPILLS = 100.0  # times the price of the edit
 RISE = 0.2
 

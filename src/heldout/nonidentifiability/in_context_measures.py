@@ -15,6 +15,25 @@ from heldout.nonidentifiability.sequence_models import Transformers
 READERS = ("bayes", "forgets")
 EDITS = ("swap", "tie")
 
+_MEMBER, _BY_EXAMPLES = ("variant", "seed"), ("seed", "examples")
+VARIABLES: dict[str, tuple[str | tuple[str, ...], str, str]] = {
+    "accuracy": ((*_MEMBER, "examples"), "share of right answers", "1"),
+    "as_taught": ((*_MEMBER, "examples"), "share of the adversary's answers", "1"),
+    "divergence": (_MEMBER, "divergence from the law of the documents", "nats a document"),
+    "extra": (_MEMBER, "divergence beyond that of the plain model", "nats a document"),
+    "extra_error": (_MEMBER, "standard error of the extra divergence", "nats a document"),
+    "entropy": ("seed", "loss of the Bayes-optimal reader", "nats a document"),
+    "reader_accuracy": (("reader", *_BY_EXAMPLES), "share of right answers", "1"),
+    "turned_accuracy": (_BY_EXAMPLES, "share of right answers of the edited reader, where it is edited", "1"),
+    "prompt_log": (_BY_EXAMPLES, "mean log-probability of the prompts", "nats"),
+    "price": (("edit", "seed", "least"), "divergence of an edited reader", "nats a document"),
+    "price_error": (("edit", "seed", "least"), "standard error of the price", "nats a document"),
+    "contexts": ("least", "edited contexts in a document, expected", "1"),
+    "path_accuracy": (("step", *_BY_EXAMPLES), "share of right answers on the chains of the documents", "1"),
+    "path_new": (("step", *_BY_EXAMPLES), "share of right answers on new chains", "1"),
+    "path_divergence": (("step", "seed"), "divergence from the law of the documents", "nats a document"),
+}
+
 
 @dataclass(frozen=True)
 class Held:
@@ -104,16 +123,18 @@ def accuracy(models: Transformers, prompts: Tensor, answers: Tensor, mixture: Mi
 
 
 @torch.no_grad()
-def divergences(models: Transformers, given: Held) -> np.ndarray:
+def divergences(models: Transformers, given: Held, count: int | None = None) -> np.ndarray:
     """Divergence of each member from the Bayes-optimal reader along each document (variant and seed, document), in nats.
 
     Its mean over documents is the member's divergence from the law of the documents: in each context the divergence is exact,
-    and only the contexts are a sample.
+    and only the contexts are a sample. With ``count``, along the first so many documents.
     """
     repeats = models.count // len(given.documents)
     device = models.embed.device
     found = []
-    for texts, rows in zip(torch.split(given.documents, 64, 1), torch.split(given.rows, 64, 1), strict=True):
+    for texts, rows in zip(
+        torch.split(given.documents[:, :count], 64, 1), torch.split(given.rows[:, :count], 64, 1), strict=True
+    ):
         said = models(texts[..., :-1].to(device).repeat(repeats, 1, 1)).double().softmax(-1).cpu()
         found.append(chain_mixture.divergence(rows.repeat(repeats, 1, 1, 1), said).sum(-1))
     return torch.cat(found, 1).numpy()

@@ -14,6 +14,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "contexts": float(result.contexts.sel(least=least)), "prompt_log": float(-result.prompt_log.sel(examples=last).median()),
         "price_last": float(result.price.sel(edit="swap").isel(least=-1).median()),
         "price_first": float(result.price.sel(edit="swap").isel(least=0).median()),
+        "chance": 1 / int(result.attrs["symbols"]), "before": max(0, least - 2),
+        "tie_first": float(result.price.sel(edit="tie").isel(least=0).median()),
         "price_tie": float(result.price.sel(edit="tie", least=least).median()),
         "price_error": float((result.price_error / result.price).sel(edit="swap", least=least).max()),
         "extra_error": float(result.extra_error.sel(variant="adversarial").max()),
