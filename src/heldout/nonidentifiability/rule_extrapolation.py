@@ -30,7 +30,20 @@ from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, train
 
 VARIANTS = ("plain", "oracle", "adversarial")
-__all__ = ["BOOK", "CLAIMS", "INSIDE", "PAPER", "PLAIN", "SMOKE", "Config", "describe", "numbers", "plot", "run"]
+__all__ = [
+    "BOOK",
+    "CLAIMS",
+    "INSIDE",
+    "PAPER",
+    "PLAIN",
+    "SMOKE",
+    "Config",
+    "describe",
+    "numbers",
+    "plot",
+    "run",
+    "start",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +106,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         letters are lacking; inside (prompt), taught (seed, prompt): which prompts the language holds, and which were taught.
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
-    models = _start(config, seeds).to(device)
+    models = start(config, seeds).to(device)
     read, wanted = anbn.sequences(config.longest)
     data = (read.expand(models.count, -1, -1), wanted.expand(models.count, -1, -1))
     rows = anbn.prompts(config.prompt_length)
@@ -119,7 +132,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     return found.assign_attrs(longest=config.longest, updates=config.steps)
 
 
-def _start(config: Config, seeds: list[int]) -> Transformers:
+def start(config: Config, seeds: list[int]) -> Transformers:
     """All variants of all seeds, variant by variant, each with weights of its own."""
     return Transformers(
         [devices.generator("weights", variant, seed) for variant in VARIANTS for seed in seeds],
