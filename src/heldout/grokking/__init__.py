@@ -18,6 +18,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "ungrokking",
     "circuit_efficiency",
     "gradient_filter",
+    "ungrokking_decay",
     "misgrokking",
     "lazy_start",
     "anomaly_detection",

@@ -52,7 +52,7 @@ def forgetting(result: xr.Dataset) -> dict[str, Any]:
         "back slowly. With the largest decay it and the fresh networks end at about the same accuracy.",
         "data": {
             "x": {
-                "label": "decay times since the pairs were taken away", "scale": "log", "values": result.step.values * rate,
+                "label": "decay times", "scale": "log", "values": result.step.values * rate,
                 "symbol": "decay time", "format": ".3g",
             },
             "y": {"label": "accuracy on all other pairs", "symbol": "accuracy", "format": ".2f", "range": [0.0, 1.0]},
