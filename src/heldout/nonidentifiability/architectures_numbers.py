@@ -12,20 +12,23 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     found: dict[str, float | int | str] = {
         "seeds": result.sizes["seed"], "level": lowest, "highest": float(result.level.values[0]),
         "stop": int(result.stop.values[0]), "spread": _value(checks.spread(result).max()),
+        "ratio": float(result.level.values[0]) / lowest,
     }  # fmt: skip
     for number, suffix in zip(range(result.sizes["language"]), ("", "_three"), strict=False):
         part = result.isel(language=[number])
         found |= {f"{name}{suffix}": value for name, value in _language(part).items()}
         found[f"longest{suffix}"] = int(np.atleast_1d(result.attrs["longest"])[number])
+        found[f"epsilon_n{suffix}"] = lowest * int(np.atleast_1d(result.attrs["longest"])[number])
         found[f"letters{suffix}"] = int(np.atleast_1d(result.attrs["prompt_lengths"])[number])
     needed = {"transformer", *checks.RIVALS}
     if needed <= set(map(str, result.family.values)):
         ahead = checks.first_of_ended(result)
         found["first_in"] = int((ahead > 0).sum())
         found["lstm_last_in"] = int((checks.lead(result) > 0).sum())
-        above = checks.unbalanced(result).isel(language=0)
-        ahead = above.sel(family="state space", drop=True) - above.sel(family="transformer", drop=True)
-        found["state_above_transformer"] = int((ahead > 0).sum())
+        above = checks.unbalanced(result)
+        ahead = above.sel(family="transformer", drop=True) - above.sel(family="state space", drop=True)
+        for number, suffix in zip(range(result.sizes["language"]), ("", "_three"), strict=False):
+            found[f"transformer_above_state_space{suffix}"] = int((ahead.isel(language=number) > 0).sum())
     return found
 
 
