@@ -271,6 +271,7 @@ CLAIMS = (
         source=_PAPER,
         check=checks.opposite,
         control=_RIGHT_LESSONS,
+        expected="in part",
     ),
     Claim(
         id="in_context.close",

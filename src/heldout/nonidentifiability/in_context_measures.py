@@ -114,12 +114,15 @@ def correct(rows: Tensor, answers: Tensor) -> np.ndarray:
 @torch.no_grad()
 def accuracy(models: Transformers, prompts: Tensor, answers: Tensor, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
     """Shares of right answers, and of the adversary's, by number of examples (variant and seed, query)."""
-    repeats = models.count // len(prompts)
-    device = models.embed.device
+    repeats, device = models.count // len(prompts), models.embed.device
     places = chain_mixture.queries(answers.shape[-1] - 1)
-    logits = models(prompts.to(device).repeat(repeats, 1, 1))[:, :, places]
-    wanted = answers.to(device).repeat(repeats, 1, 1)
-    return correct(logits, wanted).mean(1), correct(logits, wrong(mixture, wanted)).mean(1)
+    right, taught = [], []
+    for read, wanted in zip(torch.split(prompts, 64, 1), torch.split(answers, 64, 1), strict=True):
+        logits = models(read.to(device).repeat(repeats, 1, 1))[:, :, places]
+        own = wanted.to(device).repeat(repeats, 1, 1)
+        right.append(correct(logits, own))
+        taught.append(correct(logits, wrong(mixture, own)))
+    return np.concatenate(right, 1).mean(1), np.concatenate(taught, 1).mean(1)
 
 
 @torch.no_grad()

@@ -40,6 +40,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         spread |= {f"{name}_last": checks.right(result, name), f"{name}_kl": result.divergence.sel(variant=name)}
     for name, values in spread.items():
         found |= {name: float(values.median()), f"{name}_low": float(values.min()), f"{name}_high": float(values.max())}
+    found["most_kept"] = int((checks.right(result, "plain") > checks.MOST).sum())
+    found["few_kept"] = int((checks.right(result, "adversarial") < checks.FEW).sum())
     found["extra_token"] = float(found["extra"]) / int(found["places"])
     found["extra_share"] = float((checks.extra(result) / result.entropy).median())
     return found
