@@ -189,3 +189,9 @@ def test_a_seed_does_not_depend_on_the_others_beside_it() -> None:
 def test_configs_are_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
         dataclasses.replace(experiment.BOOK, **{field: value})
+
+
+def test_long_sequences_are_read_as_rows() -> None:
+    """Too many prefixes for one attention: 8,385 at the paper's size."""
+    assert experiment._as_tree(experiment.BOOK)
+    assert not experiment._as_tree(experiment.PAPER)

@@ -114,7 +114,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     schedule = Schedule(steps=config.steps, learning_rate=config.learning_rate, warm_up=config.warm_up)
     lessons = Lessons(seeds, rows, taught, steps=config.steps, rows=config.rows)
     second = Auxiliary(first=len(seeds), weight=config.weight, batch=lessons)
-    for done in train(models, prefix_tree(read, wanted, anbn.OUTPUTS), schedule, second):
+    for done in train(models, prefix_tree(read, wanted, anbn.OUTPUTS) if _as_tree(config) else data, schedule, second):
         progress(done, config.steps)
     by_member = {
         **measures.on_data(models, data, len(VARIANTS)), **measures.elsewhere(models, rows, taught, len(VARIANTS)),
@@ -130,6 +130,12 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     own = {name: value.reshape(*shape, *value.shape[1:]) for name, value in by_member.items()}
     found = _dataset(own, seeds, rows, taught).assign_coords(length=list(config.lengths))
     return found.assign_attrs(longest=config.longest, updates=config.steps)
+
+
+def _as_tree(config: Config) -> bool:
+    """Whether attention over all different prefixes at once makes no more scores than attention over padded rows."""
+    nodes = 1 + config.longest + config.longest * (config.longest + 1) // 2
+    return nodes**2 <= config.longest * (2 * config.longest + 1) ** 2
 
 
 def start(config: Config, seeds: list[int]) -> Transformers:
