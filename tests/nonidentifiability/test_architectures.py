@@ -7,9 +7,11 @@ import pytest
 import torch
 import xarray as xr
 
+from heldout.figures.explorable import Explorable
 from heldout.nonidentifiability import architectures as experiment
 from heldout.nonidentifiability import architectures_checks as checks
 from heldout.nonidentifiability.architectures_runs import scores
+from heldout.nonidentifiability.explore.architectures import levels, question
 from heldout.nonidentifiability.letter_runs import KINDS, Language
 from heldout.nonidentifiability.level_training import Caught
 
@@ -138,6 +140,57 @@ def test_scores_are_of_what_was_written_and_missing_where_nobody_was_caught() ->
     assert found["at_once"][:, 1].tolist() == [1.0, 0.0]
     nobody = dataclasses.replace(both, updates=np.array([-1, 4]))
     assert np.isnan(scores(language, nobody)["r1"][0]).all()
+
+
+class Counter:
+    """One member that knows the data's sequences, reads only counts and the last letter, and ends where it knows nothing."""
+
+    count = 1
+
+    def __init__(self, language: Language) -> None:
+        self.language, self.context, self.next = language, language.context, {}  # type: ignore[var-annotated]
+        for row in language.rows:
+            for place in range(1, len(row)):
+                self.next.setdefault(self.seen(row[:place]), []).append(row[place])
+
+    def seen(self, tokens: list[int]) -> tuple[tuple[int, ...], int]:
+        return tuple(tokens.count(letter) for letter in range(self.language.letters)), tokens[-1]
+
+    def begin(self, rows: int) -> list[torch.Tensor]:
+        self.read: list[list[int]] = [[] for _ in range(rows)]
+        return [torch.zeros(1)]
+
+    def advance(self, tokens: torch.Tensor, place: int, _state: list[torch.Tensor]) -> torch.Tensor:
+        logits = torch.full((1, len(self.read), self.language.letters + 1), -1e3)
+        for number, token in enumerate(tokens[0].tolist()):
+            if place > 0:
+                self.read[number].append(token)
+            known = self.next.get(self.seen(self.read[number]), [self.language.end]) if place else [0]
+            for each in known:
+                logits[0, number, each] = float(np.log(known.count(each) / len(known)))
+        return logits
+
+
+@pytest.mark.parametrize("language", [Language(2, 10, 8), Language(3, 7, 5)], ids=["two letters", "three letters"])
+def test_a_counter_keeps_the_rule_after_every_rearranged_prompt(language: Language) -> None:
+    caught = Caught(models=Counter(language), divergence=np.zeros(1), updates=np.ones(1, dtype=int))  # type: ignore[arg-type]
+    rows = dict(zip(KINDS, scores(language, caught)["r1"].T, strict=True))
+    assert rows["inside"].tolist() == [1.0]
+    assert rows["rearranged"].tolist() == [1.0]
+    assert rows["other"] < 0.5
+
+
+def test_explorables_say_what_the_record_holds() -> None:
+    data = levels(planted())["data"]
+    assert [series["name"] for series in data["series"]] == list(experiment.FAMILIES)
+    assert list(data["x"]["values"]) == [0.03, 0.5]
+    state_space = np.array(data["series"][2]["values"])  # language, group, level
+    np.testing.assert_allclose(state_space[:, 2], [[0.8, 0.8], [0.7, 0.7]])
+    np.testing.assert_allclose(state_space[0, 0], (69 * 0.5 + 26 * 0.8 + 156 * 0.1) / 251)
+    Explorable("frames", **levels(planted()))
+    Explorable("choice", **question(planted()))
+    right = [option for option in question(planted())["data"]["options"] if option.get("correct")]
+    assert [option["label"] for option in right] == ["Hardly any."]
 
 
 def test_a_run_is_of_one_piece() -> None:

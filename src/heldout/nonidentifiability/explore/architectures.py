@@ -82,7 +82,7 @@ def levels(result: xr.Dataset) -> dict[str, Any]:
         "caption": "Lines: median seed. Bands: lowest to highest seed. Training runs from right to left.",
         "data": {
             "x": {
-                "label": "divergence of the data from the model (nats a sequence)", "scale": "log",
+                "label": "divergence (nats a sequence)", "scale": "log",
                 "values": shares.level.values, "symbol": "divergence", "format": ".2f",
             },
             "y": {"label": "share ended with equal counts", "range": [0.0, 1.0], "symbol": "share", "format": ".0%"},
