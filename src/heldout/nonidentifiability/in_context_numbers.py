@@ -14,6 +14,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "contexts": float(result.contexts.sel(least=least)), "prompt_log": float(-result.prompt_log.sel(examples=last).median()),
         "price_last": float(result.price.sel(edit="swap").isel(least=-1).median()),
         "price_first": float(result.price.sel(edit="swap").isel(least=0).median()),
+        "looks": result.sizes["step"],
         "chance": 1 / int(result.attrs["symbols"]), "before": max(0, least - 2),
         "tie_first": float(result.price.sel(edit="tie").isel(least=0).median()),
         "price_tie": float(result.price.sel(edit="tie", least=least).median()),
@@ -34,6 +35,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "path_end": result.path_accuracy.sel(examples=last).isel(step=-1),
         "path_lost": result.path_accuracy.sel(examples=last).max("step") - result.path_accuracy.sel(examples=last).isel(step=-1),
         "new_best": result.path_new.sel(examples=last).max("step"), "new_end": result.path_new.sel(examples=last).isel(step=-1),
+        "path_start": result.path_divergence.isel(step=0),
         "path_kl": result.path_divergence.isel(step=-1),
     }  # fmt: skip
     for name in checks.VARIANTS:
