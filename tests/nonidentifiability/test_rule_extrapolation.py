@@ -1,6 +1,7 @@
 """Rule extrapolation: planted records that make each check fail, a run that is what it says, and refused configs."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,7 +109,7 @@ def test_two_models_write_the_same_where_every_token_agrees() -> None:
 
 def test_shares_count_the_prompts_that_they_name() -> None:
     record = planted()
-    groups = {where: checks.rule(record, "equal_counts", where) for where in ("inside", "taught", "untaught")}  # type: ignore[arg-type]
+    groups = {where: checks.rule(record, "equal_counts", where) for where in ("inside", "taught", "untaught")}
     for where, chosen in (("inside", record.inside.values), ("taught", record.taught.values[0])):
         plain = groups[where].sel(variant="plain", seed=0)
         assert float(plain) == pytest.approx(np.mean(np.arange(len(ROWS))[chosen] % 2))
@@ -186,7 +187,7 @@ def test_a_seed_does_not_depend_on_the_others_beside_it() -> None:
         ("lengths", (20,)),
     ],
 )
-def test_configs_are_refused_by_name(field: str, value: object) -> None:
+def test_configs_are_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=field):
         dataclasses.replace(experiment.BOOK, **{field: value})
 
