@@ -108,7 +108,7 @@ SMOKE = Config(
 BOOK = Config()
 PAPER = Config(
     symbols=50, chains=16, examples=64, width=128, layers=4, heads=4, hidden=512, steps=20_000, rows=64, learning_rate=1e-3,
-    warm_up=1000, probes=20, edit_steps=5_000, edit_rows=32, edit_rate=3e-4, lessons=8, least=16, judged=1024, asked=512,
+    warm_up=1000, probes=20, edit_steps=5_000, edit_rows=32, edit_rate=3e-4, lessons=8, least=8, judged=1024, asked=512,
 )  # fmt: skip
 
 
