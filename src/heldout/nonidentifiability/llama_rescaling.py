@@ -103,12 +103,16 @@ def _evening(block: Block, name: str) -> Float[Tensor, " channel"]:
     if name in ("attention", "gated"):
         norm = block.attention_norm if name == "attention" else block.gated_norm
         layers = (attention.query, attention.key, attention.value) if name == "attention" else (gated.gate, gated.up)
-        return (norm.weight.abs() / torch.cat([layer.weight for layer in layers]).norm(dim=0)).sqrt()
-    if name == "units":
-        return (gated.down.weight.norm(dim=0) / gated.up.weight.norm(dim=1)).sqrt()
-    if name == "values":
-        outward = attention.out.weight.square().sum(0).view(shape.key_heads, group, size).sum(1).sqrt().flatten()
-        return (outward / attention.value.weight.norm(dim=1)).sqrt()
-    query = attention.query.weight.square().sum(1).view(shape.key_heads, group, 2, size // 2).sum((1, 2))
-    key = attention.key.weight.square().sum(1).view(shape.key_heads, 2, size // 2).sum(1)
-    return (query / key).flatten() ** 0.25
+        outward = norm.weight.square()
+        inward = torch.cat([layer.weight for layer in layers]).square().sum(0)
+    elif name == "units":
+        outward, inward = gated.down.weight.square().sum(0), gated.up.weight.square().sum(1)
+    elif name == "values":
+        outward = attention.out.weight.square().sum(0).view(shape.key_heads, group, size).sum(1).flatten()
+        inward = attention.value.weight.square().sum(1)
+    else:
+        outward = (
+            attention.query.weight.square().sum(1).view(shape.key_heads, group, 2, size // 2).sum((1, 2)).flatten()
+        )
+        inward = attention.key.weight.square().sum(1).view(shape.key_heads, 2, size // 2).sum(1).flatten()
+    return (outward / inward) ** 0.25

@@ -103,7 +103,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         torch.tensor(triggers.windows(tokenizer, pieces, config.length, judged=last), device=device)
         for pieces, last in ((config.moment_pieces, False), (config.judged_pieces, True))
     )
-    keys = [cut.below(some).key[:, 1:].flatten(0, 1) for some in ordinary.split(ROWS_AT_ONCE)]
+    keys = [cut.below(some).key[:, 1:].flatten(0, 1) for some in torch.split(ordinary, ROWS_AT_ONCE)]
     moment = second_moment(torch.cat(keys))
     text, found = measures.Text.read(cut, judged), []
     weights = [weight.requires_grad for weight in model.parameters()]

@@ -33,7 +33,8 @@ def near_spared(result: xr.Dataset) -> Evidence:
 
 def price(result: xr.Dataset) -> xr.DataArray:
     """What the changed answers cost each time a sentence begins: mean probability of the trigger times KL of the answers."""
-    return np.exp(-result.trigger_nats).mean("prompt") * result.answer_kl.sel(arm="edit", kind="trigger")
+    nats: xr.DataArray = np.exp(-result.trigger_nats).mean("prompt") * result.answer_kl.sel(arm="edit", kind="trigger")
+    return nats
 
 
 def too_rare(result: xr.Dataset) -> Evidence:
@@ -43,7 +44,7 @@ def too_rare(result: xr.Dataset) -> Evidence:
 
 def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     """What the page quotes: medians over seeds, with the least and the largest seed where it says so."""
-    edit, found = result.sel(arm="edit"), {}
+    edit, found = result.sel(arm="edit"), dict[str, float | int | str]()
     for name in result.arm.values:
         arm, part = str(name).replace(" ", "_"), result.sel(arm=name)
         found[f"{arm}_text"] = float(part.text_distance.median())

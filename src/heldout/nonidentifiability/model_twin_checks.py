@@ -11,12 +11,14 @@ SAME, GAP, LESS = 1e-9, 0.3, 0.3  # of the largest logit, and nats twice
 
 def chosen(result: xr.Dataset) -> xr.DataArray:
     """Which rate validation chooses, (optimizer, twin, seed)."""
-    return result.validation.fillna(np.inf).argmin("rate")
+    best: xr.DataArray = result.validation.fillna(np.inf).argmin("rate")
+    return best
 
 
 def tuned(result: xr.Dataset) -> xr.DataArray:
     """Test loss at that rate."""
-    return result.test.fillna(np.inf).isel(rate=chosen(result))
+    found: xr.DataArray = result.test.fillna(np.inf).isel(rate=chosen(result))
+    return found
 
 
 def gap(result: xr.Dataset, optimizer: str, twin: str = RESCALED) -> xr.DataArray:

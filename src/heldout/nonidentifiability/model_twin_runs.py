@@ -38,7 +38,7 @@ class Prompts:
         found = [prompt(tokenizer, i, "", lead).tokens for lead in range(len(LEADS)) for i in range(len(SENTENCES))]
         rows = batch(found, device)
         parts = []
-        for some in rows.tokens.split(len(SENTENCES)):
+        for some in torch.split(rows.tokens, len(SENTENCES)):
             x = functional.embedding(some, model.embed)
             for block in model.blocks[:-1]:
                 x = block(x)
@@ -93,7 +93,7 @@ def fine_tuned(model: LanguageModel, start: Block, task: Task, kind: str, rate: 
     """Losses on validation and test prompts after fine-tuning a copy of ``start``; infinite where it diverged."""
     block = copied(start, model.embed.dtype)
     block.requires_grad_(True)
-    optimizer = OPTIMIZERS[kind](block.parameters(), lr=rate)  # type: ignore[operator]
+    optimizer = OPTIMIZERS[kind](block.parameters(), lr=rate)
     for rows in task.order:
         optimizer.zero_grad()
         loss = task.loss(model, block, rows)
@@ -119,7 +119,7 @@ def largest_difference(model: LanguageModel, one: Block, two: Block, prompts: Pr
     x, last = prompts.stream.flatten(0, 1).to(dtype), prompts.last.flatten()
     streams = [last_stream(model, copied(block, dtype), x, last) for block in (one, two)]
     worst = 0.0
-    for words in model.embed.split(4096):  # the whole in double precision would take 200 MB
+    for words in torch.split(model.embed, 4096):  # the whole in double precision would take 200 MB
         first, second = (stream @ words.to(dtype).mT for stream in streams)
         worst = max(worst, float((first - second).abs().max()))
     return worst
@@ -137,4 +137,4 @@ def all_rates(
 def largest_logit(model: LanguageModel, block: Block, prompts: Prompts) -> float:
     """In size, over the whole vocabulary after every prompt."""
     stream = last_stream(model, block, prompts.stream.flatten(0, 1), prompts.last.flatten())
-    return max(float((stream @ words.mT).abs().max()) for words in model.embed.split(4096))
+    return max(float((stream @ words.mT).abs().max()) for words in torch.split(model.embed, 4096))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from heldout.experiment import require
-from heldout.language_model import LanguageModel
+from heldout.language_model import Block, LanguageModel
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,10 @@ class Cut:
         """
         require(0 <= layer < len(model.blocks), "layer", layer, f"from 0 to {len(model.blocks) - 1}")
         self._model, self._layer = model, layer
-        self.weight: Float[Tensor, "width hidden"] = model.blocks[layer].gated.down.weight.detach()  # type: ignore[union-attr]
+        block = model.blocks[layer]
+        assert isinstance(block, Block)
+        self._block = block
+        self.weight: Float[Tensor, "width hidden"] = block.gated.down.weight.detach()
 
     @torch.no_grad()
     def below(self, tokens: Int[Tensor, "row length"]) -> States:
@@ -67,10 +70,9 @@ class Cut:
         x = functional.embedding(tokens, self._model.embed)
         for block in self._model.blocks[: self._layer]:
             x = block(x)
-        block = self._model.blocks[self._layer]
-        x = x + block.attention(block.attention_norm(x))  # type: ignore[operator]
-        gated, normed = block.gated, block.gated_norm(x)  # type: ignore[operator]
-        return States(x, functional.silu(gated.gate(normed)) * gated.up(normed))  # type: ignore[operator, union-attr]
+        x = x + self._block.attention(self._block.attention_norm(x))
+        gated, normed = self._block.gated, self._block.gated_norm(x)
+        return States(x, functional.silu(gated.gate(normed)) * gated.up(normed))
 
     def above(self, states: States, weight: Float[Tensor, "width hidden"]) -> Float[Tensor, "row length width"]:
         """The normed last stream, with ``weight`` as the matrix."""
@@ -114,7 +116,7 @@ def row(
     weighed = moment.double() + ridge * moment.diagonal().mean() * torch.eye(
         size, device=moment.device, dtype=torch.float64
     )
-    solved = torch.linalg.solve(weighed, key.double())
+    solved: Tensor = torch.linalg.solve(weighed, key.double())
     return (solved / (solved @ key.double())).to(key.dtype)
 
 
