@@ -87,7 +87,15 @@ SMOKE = Config(
 BOOK = Config()
 # Twice the longest runs, the width and the seeds; the paper's own runs, of up to 128 letters, are far beyond a CPU.
 PAPER = Config(
-    longest=(20, 13), width=64, heads=4, hidden=128, learning_rates=(5e-4, 5e-3, 2e-3, 5e-2), steps=2500, num_seeds=10
+    longest=(20, 13),
+    width=64,
+    heads=4,
+    hidden=128,
+    learning_rates=(2e-4, 5e-3, 2e-3, 5e-2),
+    stops=(200,),
+    steps=2500,
+    num_seeds=10,
+    first_seed=200,
 )
 
 
