@@ -154,6 +154,9 @@ def test_one_planted_seed_breaks_each_check() -> None:
     record["test"].loc[{"seed": 1, "optimizer": "sgd", "twin": "rescaled"}] = 0.6
     assert not checks.gap_remains(record).holds
     record = fine()
+    record["difference"].loc[{"seed": 1, "twin": "rescaled", "precision": "double"}] = 1e-3
+    assert not checks.gap_remains(record).holds
+    record = fine()
     record["test"].loc[{"seed": 1, "optimizer": "adam", "twin": "rescaled"}] = 1.7
     assert not checks.adam_needs_less(record).holds
     record = fine()
