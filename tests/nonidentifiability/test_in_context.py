@@ -1,6 +1,7 @@
 """In-context learning: planted records that make each check fail, lessons and streams that are what they say, refused configs."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,7 +135,13 @@ def test_training_is_torchs_own() -> None:
     config = experiment.SMOKE
     mixture = config.mixture()
     chains = {0: mixture.permutations(0)}
-    sizes = {"vocabulary": mixture.tokens, "outputs": mixture.tokens, "context": mixture.length, "width": 8, "heads": 1}
+    sizes: dict[str, Any] = {
+        "vocabulary": mixture.tokens,
+        "outputs": mixture.tokens,
+        "context": mixture.length,
+        "width": 8,
+        "heads": 1,
+    }
     plain = Transformers([devices.generator("w")], **sizes, dtype=torch.float64)
     ours, theirs = (Transformers([devices.generator("w")], **sizes, dtype=torch.float64) for _ in range(2))
     stream = training.Stream(mixture, chains, rows=3, name="t")
@@ -165,7 +172,7 @@ def test_training_is_torchs_own() -> None:
 
 
 def test_copies_say_what_their_model_says() -> None:
-    sizes = {"vocabulary": 4, "outputs": 4, "context": 6, "width": 8, "heads": 1}
+    sizes: dict[str, Any] = {"vocabulary": 4, "outputs": 4, "context": 6, "width": 8, "heads": 1}
     models = Transformers([devices.generator("copy", seed) for seed in (0, 1)], **sizes)
     tokens = torch.randint(4, (2, 3, 6), generator=devices.generator("tokens"))
     twins = training.copies(models, 3, **sizes)
@@ -177,7 +184,13 @@ def test_divergence_is_the_loss_beyond_the_best_readers() -> None:
     mixture = experiment.SMOKE.mixture()
     chains = {0: mixture.permutations(0)}
     given = measures.held(mixture, chains, documents=4000, prompts=2, examples=4)
-    sizes = {"vocabulary": mixture.tokens, "outputs": mixture.tokens, "context": mixture.length, "width": 8, "heads": 1}
+    sizes: dict[str, Any] = {
+        "vocabulary": mixture.tokens,
+        "outputs": mixture.tokens,
+        "context": mixture.length,
+        "width": 8,
+        "heads": 1,
+    }
     models = Transformers([devices.generator("m")], **sizes)
     apart = measures.divergences(models, given)[0]
     with torch.no_grad():
@@ -227,4 +240,4 @@ def test_explorables_say_what_the_record_holds() -> None:
 )  # fmt: skip
 def test_bad_configs_are_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{field}="):
-        dataclasses.replace(experiment.BOOK, **{field: value})
+        dataclasses.replace(experiment.BOOK, **{field: value})  # type: ignore[arg-type]  # on purpose
