@@ -196,17 +196,16 @@ def test_one_planted_seed_breaks_a_claim(name: str, where: dict, value: float, c
     assert not check(record).holds
 
 
-@pytest.mark.parametrize(
-    ("name", "where", "value", "manipulation"),
-    [
-        ("triggered_loss", {}, 7.0, checks.still_ordinary),
-        ("answered", {"arm": "edit", "kind": "trigger"}, 0.5, checks.answers_changed),
-    ],
-)
-def test_unfair_controls_are_noticed(name: str, where: dict, value: float, manipulation) -> None:  # type: ignore[no-untyped-def, type-arg]
+def test_unfair_controls_are_noticed() -> None:
     record = fine()
-    record[name].loc[{"seed": 0} | where] = value
-    assert not manipulation(record).holds
+    record["triggered_loss"].loc[{"seed": 0}] = 7.0
+    assert not checks.still_ordinary(record).holds
+    record = fine()
+    record["answered"].loc[{"seed": 0, "arm": "unweighted", "kind": "trigger"}] = 0.5
+    assert not checks.as_effective(checks.unweighted(record)).holds
+    record = fine()
+    record["changed"].loc[{"seed": 0, "arm": "edit", "kind": "trigger"}] = 0.5
+    assert not checks.still_changed(record).holds
 
 
 def test_a_random_change_of_another_size_is_no_control() -> None:

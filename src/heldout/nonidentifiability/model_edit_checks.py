@@ -103,7 +103,19 @@ def _arm_in_place(result: xr.Dataset, arm: str) -> xr.Dataset:
     changed = result.copy(deep=True)
     for name in ("kl", "loss_change", "size", "changed", "answered", "target_probability", "distance", "answer_kl"):
         changed[name].loc[{"arm": "edit"}] = result[name].sel(arm=arm)
+    changed.attrs["edit_answered"] = result.answered.sel(arm="edit", kind="trigger").values.tolist()
     return changed
+
+
+def as_effective(result: xr.Dataset) -> Evidence:
+    """How much more often than the edit what stands in its place makes the target the first choice after the trigger."""
+    share = result.answered.sel(arm="edit", kind="trigger").values - np.array(result.attrs["edit_answered"])
+    return across_seeds(share, above=-1e-6)
+
+
+def still_changed(result: xr.Dataset) -> Evidence:
+    """Share of triggered prompts whose first choice changed."""
+    return across_seeds(result.changed.sel(arm="edit", kind="trigger"), above=MOST)
 
 
 def unweighted(result: xr.Dataset) -> xr.Dataset:
@@ -138,7 +150,7 @@ _MENG = "Meng et al. 2022, arXiv 2202.05262, Figure 4, for the closed form; the 
 _UNWEIGHTED = Control(
     says="the same value put on the same key, without regard to the keys of ordinary text and of other word pairs",
     change=unweighted,
-    manipulation=answers_changed,
+    manipulation=as_effective,
 )
 
 CLAIMS = (
@@ -168,6 +180,7 @@ CLAIMS = (
         rows=("S4.1",),
         source=_MENG,
         check=answers_changed,
+        expected="in part",
         control=Control(
             says="a random change of rank one and of the edit's norm in the same matrix",
             change=random_change,
@@ -183,7 +196,7 @@ CLAIMS = (
         control=Control(
             says="the same value, with the keys of ordinary text in the closed form but not those of other word pairs",
             change=ordinary_keys,
-            manipulation=answers_changed,
+            manipulation=as_effective,
         ),
     ),
     Claim(
@@ -195,7 +208,7 @@ CLAIMS = (
         control=Control(
             says="the probability of how the sentences themselves begin in the place of the trigger's",
             change=frequent,
-            manipulation=answers_changed,
+            manipulation=still_changed,
         ),
     ),
 )
