@@ -21,6 +21,15 @@ def gap(result: xr.Dataset) -> xr.DataArray:
     return found
 
 
+def widest_gap(result: xr.Dataset) -> tuple[float, float]:
+    """The two ends of the widest stretch of symmetricity, between networks that add, in which there is none."""
+    values = np.sort(result.symmetricity.values[adds(result).values])
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    place = int(np.diff(values).argmax())
+    return float(values[place]), float(values[place + 1])
+
+
 def ruler(result: xr.Dataset, symmetricity: xr.DataArray) -> xr.DataArray:
     """The irrelevance of the written-down network with this symmetricity, interpolated between medians over seeds."""
     known = result.ruler_symmetricity.median("seed").values[::-1], result.ruler_irrelevance.median("seed").values[::-1]
