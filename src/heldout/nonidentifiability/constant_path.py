@@ -105,14 +105,15 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         progress(done, total)
     own = np.arange(len(seeds))
     adversary, oracle, other = (own + number * len(seeds) for number in range(len(ENDS)))
-    ends = tuple(weight_paths.part(models, np.concatenate(chosen)) for chosen in ((adversary, other), (oracle, oracle)))
-    line, curve = (weight_paths.Curve(*ends, devices.generator("places", config.first_seed)) for _ in PATHS)
+    first = weight_paths.part(models, np.concatenate([adversary, other]))
+    last = weight_paths.part(models, np.concatenate([oracle, oracle]))
+    line, curve = (weight_paths.Curve(first, last, devices.generator("places", config.first_seed)) for _ in PATHS)
     bending = Schedule(steps=config.bend_steps, learning_rate=config.learning_rate, warm_up=config.warm_up)
     for done in train(curve, tree, bending):
         progress(config.steps + done, total)
     places = np.linspace(0, 1, config.num_places)
     looks = [[_look(path.at(place), tree, prompts) for place in places] for path in (line, curve)]
-    mixture = _mixture(ends[0], ends[1], tree, prompts, places)
+    mixture = _mixture(first, last, tree, prompts, places)
     return _dataset(seeds, places, looks, mixture).assign_attrs(
         judged=int(prompts.judged.sum()), longest=config.longest, updates=config.steps, bends=config.bend_steps
     )

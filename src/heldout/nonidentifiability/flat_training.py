@@ -77,7 +77,7 @@ SMOKE = Config(
     first_seed=0,
 )  # fmt: skip
 BOOK = Config()
-PAPER = Config(num_seeds=50, learn_steps=1400, more_steps=3000, num_probes=20)
+PAPER = Config(num_seeds=50, first_seed=200)  # fresh seeds
 TWINS = ("as trained", "values", "hidden units")
 
 
@@ -206,16 +206,17 @@ def _dataset(
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Both measures on one axis of updates, each as a share of its own scale: the loss over its first value, and R1."""
+    """R1 and the divergence along training, each seed a thin line and the median a thick one."""
     ax = style.axes(ax)
-    result = result.transpose("seed", ...)
-    style.band(ax, result.step.values, result.data_kl.values, color=style.VERMILION, interval=(0.0, 1.0))
-    style.band(ax, result.step.values, result.r1.values, color=style.BLUE, interval=(0.0, 1.0))
+    result = result.transpose("step", "seed", ...)
+    labels = {"r1": (style.BLUE, "prompts with\nR1 kept"), "data_kl": (style.VERMILION, "divergence")}
+    for name, (color, label) in labels.items():
+        ax.plot(result.step, result[name], color=color, linewidth=0.6, alpha=0.45)
+        middle = result[name].median("seed")
+        ax.plot(result.step, middle, color=color, linewidth=2.2)
+        style.label_end(ax, float(result.step[-1]), float(middle[-1]), label, color=color)
     style.mark_threshold(ax, float(result.attrs["learned"]), "weight decay from here on")
-    last = result.isel(step=-1)
-    style.label_end(ax, float(last.step), float(last.r1.median()), "share of prompts\nwith R1 kept", color=style.BLUE)
-    style.label_end(ax, float(last.step), float(last.data_kl.median()), "divergence", color=style.VERMILION)
-    ax.set(xlabel="updates", ylabel="divergence (nats a sequence); share of prompts", ylim=(0, 1))
+    ax.set(xlabel="updates", ylabel="share of prompts; nats a sequence", ylim=(0, 0.8))
     return ax
 
 
@@ -268,6 +269,7 @@ CLAIMS = (
             config=Config(decay=0.0, num_seeds=8),
             manipulation=checks.stays_flat,
         ),
+        expected="in part",
     ),
     Claim(
         id="flat_training.seeds_differ",
