@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from heldout import distances
 from heldout.figures import style
-from heldout.nonidentifiability.closing_panel_checks import ADVERSARY, DEEP, ORACLE, PAIRS, PLAIN, PLAIN_AND_ORACLE
+from heldout.nonidentifiability.closing_panel_checks import ADVERSARY, DEEP, ORACLE, PAIRS, PLAIN
 
 KEYS = ("oracles", "deep", "plain_oracle", "opposite")
 
@@ -71,8 +71,6 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         found |= _spread(f"{key}_divergence", result.divergence.sel(model=model))
         found |= _spread(f"{key}_lacking", result.right_lacking.sel(model=model))
         found |= _spread(f"{key}_rest", result.rest_elsewhere.sel(model=model))
-    pair = result.distance.sel(pair=PLAIN_AND_ORACLE, set="test")
-    found["oracle_farther"] = int((pair > result.yardstick.sel(set="test")).sum())
     return found
 
 
