@@ -13,6 +13,7 @@ from heldout.devices import generator
 from heldout.grokking import clock_and_pizza, clock_and_pizza_checks, clock_pizza_measures
 from heldout.grokking.attention_rate import MixedAttention
 from heldout.grokking.clock_pizza_rulers import WrittenDown
+from heldout.grokking.explore.clock_and_pizza import profile, question
 from heldout.grokking.modular import all_pairs
 
 P = 7
@@ -173,6 +174,14 @@ def test_checks_on_planted_records() -> None:
     ):  # fmt: skip
         assert not getattr(clock_and_pizza_checks, name)(bad).holds, name
     assert not clock_and_pizza_checks.fitted(planted(accuracy=0.9)).holds
+    assert clock_and_pizza_checks.widest_gap(fine) == (0.3, 0.95)
+
+
+def test_explorables_of_a_run(record: xr.Dataset) -> None:
+    data = profile(record)["data"]
+    assert data["series"][0]["values"].shape == (3, 2, clock_and_pizza.SMOKE.modulus)
+    assert data["lookups"]["symmetricity"]["values"].shape == (3, 2)
+    assert sum(option.get("correct", False) for option in question()["data"]["options"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "data_and_decay",
     "fourier_structure",
     "closed_form",
+    "clock_and_pizza",
     "hidden_progress",
     "toy_phases",
     "effective_theory",

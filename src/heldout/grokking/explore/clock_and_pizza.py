@@ -39,20 +39,21 @@ def profile(result: xr.Dataset) -> dict[str, Any]:
     rates = [f"{float(rate):.0%}" for rate in result.rate.values]
     seeds = [int(seed) for seed in result.seed.values]
     names = ("symmetricity", "irrelevance")
+    swing = (result.profile / result.profile.mean("distance")).transpose("rate", "seed", "distance")
     return {
         "title": "The right logit, by distance",
-        "alt": "With even attention the logit of the right answer swings widely with the distance of the two numbers; with "
+        "alt": "With even attention the logit of the right answer swings with the distance of the two numbers; with "
         "trained attention it swings less.",
         "data": {
             "x": {"label": "distance b - a, modulo P", "values": result.distance.values, "symbol": "distance", "format": ","},
-            "y": {"label": "mean logit of the right answer", "symbol": "logit", "format": ".1f"},
+            "y": {"label": "mean right logit, over its mean", "symbol": "logit", "format": ".2f"},
             "controls": [
                 {"name": "rate", "label": "Trained attention", "values": rates, "initial": rates[0]},
                 {"name": "seed", "label": "Seed", "values": seeds, "format": "d"},
             ],
             "series": [
                 {
-                    "name": "right logit", "values": result.profile.transpose("rate", "seed", "distance").values,
+                    "name": "right logit", "values": swing.values,
                     "by": ["rate", "seed"], "color": 0,
                 },
             ],
