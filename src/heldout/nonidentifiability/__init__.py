@@ -8,5 +8,7 @@ EXPERIMENTS = (
     "constant_path",
     "in_context",
     "fine_tuning",
+    "model_edit",
+    "model_twins",
     "closing_panel",
 )
