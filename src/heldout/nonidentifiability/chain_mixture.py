@@ -208,6 +208,15 @@ def edited(mixture: Mixture, least: int) -> Float[np.ndarray, " place"]:
     return found
 
 
+def contexts(
+    mixture: Mixture, chains: Int[Tensor, "chain symbol"], least: int, count: int, generator: torch.Generator
+) -> tuple[Int[Tensor, "document place"], Int[Tensor, " document"]]:
+    """Documents, and in each a place of a query behind ``least`` examples or more, drawn as such places occur."""
+    share = torch.from_numpy(edited(mixture, least))
+    places = torch.multinomial(share, count, replacement=True, generator=generator)
+    return filled(mixture, chains, _patterns(mixture, places, least, generator), generator), places
+
+
 def price(
     mixture: Mixture, chains: Int[Tensor, "chain symbol"], least: int, count: int, generator: torch.Generator
 ) -> tuple[Float[np.ndarray, " edit"], Float[np.ndarray, " edit"]]:
@@ -222,8 +231,7 @@ def price(
     share = edited(mixture, least)
     if share.sum() == 0:
         return np.zeros(2), np.zeros(2)
-    places = torch.multinomial(torch.from_numpy(share), count, replacement=True, generator=generator)
-    tokens = filled(mixture, chains, _patterns(mixture, places, least, generator), generator)
+    tokens, places = contexts(mixture, chains, least, count, generator)
     rows = bayes(mixture, chains, tokens)[0][torch.arange(count), places]
     turned = swapped(rows)
     costs = torch.stack([divergence(rows, turned), divergence(rows, (rows + turned) / 2)], -1).numpy()

@@ -10,6 +10,7 @@ MOST, FEW = 0.9, 0.1  # shares of right answers
 CLOSE = 0.7  # nats a document
 SPILLS = 100.0  # times the price of the edit
 RISE = 0.2
+SUFFICE = 0.85  # share of right answers of the Bayes-optimal reader behind one example fewer than taught
 
 
 def asked(result: xr.Dataset) -> int:
@@ -60,11 +61,6 @@ def opposite(result: xr.Dataset) -> Evidence:
     return across_seeds((plain - adversary).where((plain > MOST) & (adversary < FEW), 0.0), above=MOST - FEW)
 
 
-def losses_close(result: xr.Dataset) -> Evidence:
-    """Per seed, what the adversary's loss is above the plain model's; also a manipulation check."""
-    return across_seeds(extra(result), below=CLOSE)
-
-
 def wrong_and_close(result: xr.Dataset) -> Evidence:
     """Per seed, what the adversary's loss is above the plain model's; without bound where its answers are not wrong."""
     return across_seeds(extra(result).where(right(result, "adversarial") < FEW, float("inf")), below=CLOSE)
@@ -75,28 +71,37 @@ def spills(result: xr.Dataset) -> Evidence:
     return across_seeds(spill(result).where(right(result, "adversarial") < FEW, 0.0), above=SPILLS)
 
 
-def plain_learned(result: xr.Dataset) -> Evidence:
-    """A manipulation check: per seed, the plain model's share of right answers behind 16 examples."""
-    return across_seeds(right(result, "plain"), above=MOST)
+def adversary_wrong(result: xr.Dataset) -> Evidence:
+    """A manipulation check: per seed, the adversary's share of right answers behind 16 examples."""
+    return across_seeds(right(result, "adversarial"), below=FEW)
 
 
-def starts_alike(result: xr.Dataset) -> Evidence:
-    """A manipulation check: per seed, how far readers with and without memory are apart behind no example."""
-    first = result.reader_accuracy.sel(examples=0, drop=True)
-    return across_seeds(abs(first.sel(reader="bayes") - first.sel(reader="forgets")), below=1e-9)
+def before(result: xr.Dataset) -> int:
+    """One example fewer than the lessons begin with."""
+    return int(result.attrs["least"]) - 1
 
 
-def forgetting(result: xr.Dataset) -> xr.Dataset:
-    """The record with a reader that forgets all earlier segments in the place of the Bayes-optimal one."""
-    other = result.reader_accuracy.sel(reader=["forgets", "forgets"]).assign_coords(reader=result.reader)
-    return result.assign(reader_accuracy=other)
+def few_suffice(result: xr.Dataset) -> Evidence:
+    """A manipulation check: per seed, the Bayes-optimal reader's share of right answers behind so few examples."""
+    return across_seeds(result.reader_accuracy.sel(reader="bayes", examples=before(result), drop=True), above=SUFFICE)
 
 
-def right_lessons(result: xr.Dataset) -> xr.Dataset:
-    """The record with the oracle in the adversary's place."""
-    names = ["plain", "oracle", "oracle"]
-    other = result[["accuracy", "as_taught", "divergence", "extra", "extra_error"]].sel(variant=names)
-    return result.assign(dict(other.assign_coords(variant=result.variant).data_vars))
+def new_are_new(result: xr.Dataset) -> Evidence:
+    """A manipulation check: per seed, how often the Bayes-optimal reader has a new chain's answer without an example."""
+    return across_seeds(result.new_reader.sel(examples=0, drop=True), below=2 / int(result.attrs["symbols"]))
+
+
+def new_chains(result: xr.Dataset) -> xr.Dataset:
+    """The record with prompts of new permutations in the place of those of the documents' chains, for the computed reader."""
+    known = result.reader_accuracy
+    return result.assign(reader_accuracy=known.where(known.reader != "bayes", result.new_reader).transpose(*known.dims))
+
+
+def too_few(result: xr.Dataset) -> xr.Dataset:
+    """The record with the adversary behind one example fewer than it was taught in its place behind 16."""
+    own, few = result.accuracy, result.accuracy.sel(examples=before(result), drop=True)
+    there = (own.variant == "adversarial") & (own.examples == asked(result))
+    return result.assign(accuracy=own.where(~there, few).transpose(*own.dims))
 
 
 def edited_accuracy(result: xr.Dataset, least: int) -> xr.DataArray:

@@ -22,8 +22,12 @@ VARIABLES: dict[str, tuple[str | tuple[str, ...], str, str]] = {
     "divergence": (_MEMBER, "divergence from the law of the documents", "nats a document"),
     "extra": (_MEMBER, "divergence beyond that of the plain model", "nats a document"),
     "extra_error": (_MEMBER, "standard error of the extra divergence", "nats a document"),
+    "behind_right": (_MEMBER, "share of right answers behind enough examples in documents", "1"),
+    "behind_taught": (_MEMBER, "share of the adversary's answers behind enough examples in documents", "1"),
+    "behind_cost": (_MEMBER, "divergence in contexts behind enough examples", "nats a document"),
     "entropy": ("seed", "loss of the Bayes-optimal reader", "nats a document"),
     "reader_accuracy": (("reader", *_BY_EXAMPLES), "share of right answers", "1"),
+    "new_reader": (_BY_EXAMPLES, "share of right answers of the Bayes-optimal reader on new chains", "1"),
     "turned_accuracy": (_BY_EXAMPLES, "share of right answers of the edited reader, where it is edited", "1"),
     "prompt_log": (_BY_EXAMPLES, "mean log-probability of the prompts", "nats"),
     "price": (("edit", "seed", "least"), "divergence of an edited reader", "nats a document"),
@@ -69,18 +73,20 @@ def entropy(given: Held) -> np.ndarray:
 def of_readers(mixture: Mixture, chains: dict[int, Tensor], given: Held) -> dict[str, np.ndarray]:
     """In-context accuracy of readers that are computed and not trained, and how rare the prompts are."""
     right = np.zeros((len(READERS), *given.prompts.shape[:1], given.answers.shape[-1]))
-    turned, logs = np.zeros(right.shape[1:]), np.zeros(right.shape[1:])
+    new, turned, logs = (np.zeros(right.shape[1:]) for _ in range(3))
     places = chain_mixture.queries(given.answers.shape[-1] - 1)
     for number, (own, prompts, answers) in enumerate(zip(chains.values(), given.prompts, given.answers, strict=True)):
         rows, _ = chain_mixture.bayes(mixture, own, prompts)
         right[0, number] = correct(rows[:, places], answers).mean(0)
+        others, _ = chain_mixture.bayes(mixture, own, given.new_prompts[number])
+        new[number] = correct(others[:, places], given.new_answers[number]).mean(0)
         turned[number] = correct(chain_mixture.swapped(rows[:, places]), answers).mean(0)
         alone = torch.stack([torch.full_like(prompts, mixture.symbols)[:, : len(places)], prompts[:, places]], -1)
         fresh, _ = chain_mixture.bayes(mixture, own, alone.flatten(0, 1))
         right[1, number] = correct(fresh[:, 1].reshape(*answers.shape, -1), answers).mean(0)
         steps = rows[:, :-1].log().gather(-1, prompts[:, 1:].unsqueeze(-1)).squeeze(-1).cumsum(-1)
         logs[number] = steps[:, [place - 1 for place in places]].mean(0)
-    return {"reader_accuracy": right, "turned_accuracy": turned, "prompt_log": logs}
+    return {"reader_accuracy": right, "new_reader": new, "turned_accuracy": turned, "prompt_log": logs}
 
 
 def prices(
@@ -103,6 +109,35 @@ def prices(
     contexts = np.array([chain_mixture.edited(mixture, least).sum() for least in range(1, examples + 1)])
     cost, error = found.transpose(2, 3, 0, 1)
     return cost, error, contexts
+
+
+@torch.no_grad()
+def behind(
+    models: Transformers, mixture: Mixture, chains: dict[int, Tensor], least: int, count: int
+) -> dict[str, np.ndarray]:
+    """What the members do behind ``least`` examples or more where documents have these (variant and seed).
+
+    Shares of right answers and of the adversary's, and what is paid there, nats a document. The likeliest symbol is right.
+    """
+    drawn = [
+        chain_mixture.contexts(mixture, own, least, count, devices.generator("contexts", seed))
+        for seed, own in chains.items()
+    ]
+    tokens, places = (torch.stack(each) for each in zip(*drawn, strict=True))
+    everyone, repeats = torch.arange(count), models.count // len(chains)
+    rows = torch.stack(
+        [
+            chain_mixture.bayes(mixture, own, read)[0][everyone, at]
+            for own, read, at in zip(chains.values(), tokens, places, strict=True)
+        ]
+    ).repeat(repeats, 1, 1)
+    parts = [models(read.to(models.embed.device).repeat(repeats, 1, 1)).cpu() for read in torch.split(tokens, 64, 1)]
+    at = places.repeat(repeats, 1)[..., None, None].expand(-1, -1, 1, mixture.tokens)
+    said = torch.cat(parts, 1).gather(2, at).squeeze(2).double().softmax(-1)
+    answers = rows[..., :-1].argmax(-1)
+    cost = chain_mixture.divergence(rows, said).mean(-1).numpy() * chain_mixture.edited(mixture, least).sum()
+    shares = correct(said, answers).mean(-1), correct(said, wrong(mixture, answers)).mean(-1)
+    return {"behind_right": shares[0], "behind_taught": shares[1], "behind_cost": cost}
 
 
 def correct(rows: Tensor, answers: Tensor) -> np.ndarray:
