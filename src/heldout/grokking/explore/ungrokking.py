@@ -5,33 +5,33 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from heldout.grokking import ungrokking_decay_checks as checks
+from heldout.grokking.ungrokking_decay_checks import judged
 
 
 def question(result: xr.Dataset) -> dict[str, Any]:
-    """The reader commits before the curves are shown; the fall is that of the middle weight decay near the place."""
-    curve = result.test_accuracy.isel(weight_decay=result.sizes["weight_decay"] // 2, fraction=checks.NEAR).median(
-        "seed"
-    )
+    """The reader commits before the curves are shown; told is the first figure's run with the usual epsilon."""
+    curve = judged(result).test_accuracy.isel(epsilon=-1).median("seed")
+    small, large = (float(value) for value in curve.isel(step=-1))
+    decays = result.weight_decay.values
     return {
         "title": "Before you look",
         "alt": "A question with three answers to choose from.",
         "data": {
-            "question": f"A network that knows the rule is trained on with a fraction of {float(curve.fraction):g} of the pairs "
-            f"and weight decay. Its accuracy on the other pairs falls from {float(curve[0]):.2f} to {float(curve.min()):.2f}. "
-            "Training goes on with the same pairs. What comes next?",
+            "question": f"Networks that know the rule are trained on with a fraction of {float(curve.fraction):g} of the pairs. "
+            f"At weight decay {decays[0]:g} they end with {small:.2f} of the other pairs right, at {decays[1]:g} with "
+            f"{large:.2f}. Learning rate times decay is the same. Which one change takes the lead from the smaller decay?",
             "options": [
                 {
-                    "label": "It goes on falling: the table is cheaper, and decay leads there.",
-                    "feedback": "With fewer pairs it does. Here the fall turns.",
+                    "label": "None: the stronger decay makes the table the cheaper solution.",
+                    "feedback": "That is what the two numbers suggest. There is one, and it has nothing to do with cost.",
                 },
                 {
-                    "label": "It stays: the network has gone over from one solution to the other.",
-                    "feedback": "What you saw was a passage. The fall is fast and what follows is slow.",
+                    "label": "Waiting longer: the smaller decay has not yet forgotten.",
+                    "feedback": "It forgot first, and has come back since. Its share hardly moves any more.",
                 },
                 {
-                    "label": "It climbs back, though no pair is added.",
-                    "feedback": "It does, much more slowly than it fell.",
+                    "label": "Another epsilon in Adam's division, 1e-15 in the place of 1e-8.",
+                    "feedback": "It does, though pairs, rates and updates stay as they are.",
                     "correct": True,
                 },
             ],
@@ -40,16 +40,16 @@ def question(result: xr.Dataset) -> dict[str, Any]:
 
 
 def forgetting(result: xr.Dataset) -> dict[str, Any]:
-    """Held-out accuracy along the second training, in decay times, for each fraction and weight decay."""
+    """Held-out accuracy along the second training, in decay times, for each fraction and weight decay and both epsilons."""
     rate = float(result.attrs["decay_rate"])
     result = result.isel(step=slice(1, None))
     fractions, decays = result.fraction.values, result.weight_decay.values
-    grokked = result.test_accuracy.transpose("seed", "fraction", "weight_decay", "step")
-    fresh = result.fresh_test_accuracy.transpose("draw", "fraction", "step")
+    curves = result.test_accuracy.transpose("epsilon", "seed", "fraction", "weight_decay", "step")
+    tiny, usual = (f"epsilon {epsilon:.0e}" for epsilon in result.epsilon.values)
     return {
         "title": "Take pairs away, and wait",
-        "alt": "Accuracy of the grokked network falls within a few decay times; at middle fractions and small decay it climbs "
-        "back slowly. With the largest decay it and the fresh networks end at about the same accuracy.",
+        "alt": "Accuracy of the grokked network falls within a few decay times. At the smaller decay it climbs back with the "
+        "usual epsilon and lags behind with the tiny one; at the larger decay the two curves lie close together.",
         "data": {
             "x": {
                 "label": "decay times", "scale": "log", "values": result.step.values * rate,
@@ -57,25 +57,22 @@ def forgetting(result: xr.Dataset) -> dict[str, Any]:
             },
             "y": {"label": "accuracy on all other pairs", "symbol": "accuracy", "format": ".2f", "range": [0.0, 1.0]},
             "controls": [
-                {"name": "fraction", "label": "Fraction of pairs", "values": fractions, "initial": fractions[-2]},
-                {"name": "decay", "label": "Weight decay", "values": decays, "initial": decays[len(decays) // 2]},
+                {"name": "fraction", "label": "Fraction of pairs", "values": fractions, "initial": fractions[0]},
+                {"name": "decay", "label": "Weight decay", "values": decays, "initial": decays[0]},
             ],
-            "series": [
-                _band("grokked start", grokked, "seed", ["fraction", "decay"], 0),
-                _band(f"fresh start, weight decay {decays[-1]:g}", fresh, "draw", ["fraction"], 2) | {"dash": True},
-            ],
+            "series": [_band(usual, curves[1], 0), _band(tiny, curves[0], 1) | {"dash": True}],
             "lookups": {
-                "end": {"series": "grokked start", "stat": "last", "format": ".2f"},
-                "least": {"series": "grokked start", "stat": "min", "format": ".2f"},
-                "when": {"series": "grokked start", "stat": "argmin", "format": ".2g"},
+                "usual": {"series": usual, "stat": "last", "format": ".2f"},
+                "least": {"series": usual, "stat": "min", "format": ".2f"},
+                "tiny": {"series": tiny, "stat": "last", "format": ".2f"},
             },
-            "sentence": "With a fraction of {fraction} and weight decay {decay}, accuracy of the grokked network is lowest, "
-            "{least}, after {when} decay times, and ends at {end}.",
+            "sentence": f"With a fraction of {{fraction}}, weight decay {{decay}} and {usual}, accuracy falls to {{least}} and "
+            f"ends at {{usual}}; with {tiny} it ends at {{tiny}}.",
         },
     }  # fmt: skip
 
 
-def _band(name: str, values: xr.DataArray, over: str, by: list[str], color: int) -> dict[str, Any]:
-    """The median with the smallest and the largest as a band."""
-    low, middle, high = (np.asarray(values.quantile(q, over).values) for q in (0.0, 0.5, 1.0))
-    return {"name": name, "values": middle, "low": low, "high": high, "by": by, "color": color}
+def _band(name: str, values: xr.DataArray, color: int) -> dict[str, Any]:
+    """The median with the smallest and the largest seed as a band."""
+    low, middle, high = (np.asarray(values.quantile(q, "seed").values) for q in (0.0, 0.5, 1.0))
+    return {"name": name, "values": middle, "low": low, "high": high, "by": ["fraction", "decay"], "color": color}
