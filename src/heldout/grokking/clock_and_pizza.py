@@ -123,15 +123,17 @@ def _treatment(network: MixedAttention) -> dict[str, float | np.ndarray]:
     """Both measures, the cuts, and the mean right logit by distance."""
     logits = network(all_pairs(network.modulus).to(network.embed.device))
     slopes = measures.slopes(network.from_vectors, network.embed)
-    return {
+    found: dict[str, float | np.ndarray] = {
         "symmetricity": measures.gradient_symmetricity(slopes),
         "irrelevance": measures.distance_irrelevance(logits),
         "profile": measures.right_logits(logits).mean(1).cpu().numpy(),
-    } | measures.cuts(network)
+    }
+    found.update(measures.cuts(network))
+    return found
 
 
 @torch.no_grad()
-def _matched(config: Config, network: MixedAttention, one: Split) -> dict[str, float]:
+def _matched(config: Config, network: MixedAttention, one: Split) -> dict[str, float | np.ndarray]:
     """The factor that brings the training loss to the one of the config, and the held-out loss with it."""
     device = network.embed.device
     logits, targets = network(one.train_pairs.to(device)), one.train_targets.to(device)

@@ -33,7 +33,8 @@ def widest_gap(result: xr.Dataset) -> tuple[float, float]:
 def ruler(result: xr.Dataset, symmetricity: xr.DataArray) -> xr.DataArray:
     """The irrelevance of the written-down network with this symmetricity, interpolated between medians over seeds."""
     known = result.ruler_symmetricity.median("seed").values[::-1], result.ruler_irrelevance.median("seed").values[::-1]
-    return xr.apply_ufunc(lambda values: np.interp(values, *known), symmetricity)
+    found: xr.DataArray = xr.apply_ufunc(lambda values: np.interp(values, *known), symmetricity)
+    return found
 
 
 def off_ruler(result: xr.Dataset) -> xr.DataArray:
