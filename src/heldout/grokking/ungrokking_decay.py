@@ -205,7 +205,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             curves = shown.sel(weight_decay=decay, epsilon=epsilon).values
             style.band(ax, times, curves, color=color, label=label, interval=(0.0, 1.0), linestyle=line)
     ax.set(xscale="log", xlabel="decay times (log scale)", ylabel="accuracy on all other pairs", ylim=(-0.03, 1.05))
-    ax.legend(loc="upper right")
+    ax.legend(loc="lower left")
     return ax
 
 
