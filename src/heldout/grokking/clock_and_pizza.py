@@ -30,6 +30,8 @@ from heldout.grokking.modular import Split, all_pairs, require_decay, require_mo
 from heldout.grokking.training import train_on_pairs
 from heldout.losses import stable_cross_entropy
 
+Found = dict[str, float | np.ndarray]  # of one network
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -119,11 +121,11 @@ def member(config: Config, rate: float, seed: int) -> MixedAttention:
 
 
 @torch.no_grad()
-def _treatment(network: MixedAttention) -> dict[str, float | np.ndarray]:
+def _treatment(network: MixedAttention) -> Found:
     """Both measures, the cuts, and the mean right logit by distance."""
     logits = network(all_pairs(network.modulus).to(network.embed.device))
     slopes = measures.slopes(network.from_vectors, network.embed)
-    found: dict[str, float | np.ndarray] = {
+    found: Found = {
         "symmetricity": measures.gradient_symmetricity(slopes),
         "irrelevance": measures.distance_irrelevance(logits),
         "profile": measures.right_logits(logits).mean(1).cpu().numpy(),
@@ -133,7 +135,7 @@ def _treatment(network: MixedAttention) -> dict[str, float | np.ndarray]:
 
 
 @torch.no_grad()
-def _matched(config: Config, network: MixedAttention, one: Split) -> dict[str, float | np.ndarray]:
+def _matched(config: Config, network: MixedAttention, one: Split) -> Found:
     """The factor that brings the training loss to the one of the config, and the held-out loss with it."""
     device = network.embed.device
     logits, targets = network(one.train_pairs.to(device)), one.train_targets.to(device)
@@ -157,9 +159,7 @@ def _ruler(config: Config, spread: float, seed: int, device: torch.device) -> tu
     return symmetricity, measures.distance_irrelevance(logits), measures.share_right(logits)
 
 
-def _dataset(
-    config: Config, seeds: list[int], found: list[dict[str, float | np.ndarray]], rulers: np.ndarray
-) -> xr.Dataset:
+def _dataset(config: Config, seeds: list[int], found: list[Found], rulers: np.ndarray) -> xr.Dataset:
     """The record, from one dictionary a network, rates outermost, and (spread, seed, measure) of the rulers."""
     units, pairs = "share of the variance of the hidden units'", "share of all pairs right"
     labels = {
@@ -176,10 +176,10 @@ def _dataset(
     variables = {
         name: variable(("rate", "seed"), stacked[name].reshape(shape), label) for name, label in labels.items()
     }
-    loss = variable(("rate", "seed"), stacked["test_loss"].reshape(shape), "held-out loss at one training loss", "nats")
     profile = (stacked["profile"] * stacked["factor"][:, None]).reshape(*shape, -1)
+    loss = stacked["test_loss"].reshape(shape)
     variables |= {
-        "test_loss": loss,
+        "test_loss": variable(("rate", "seed"), loss, "held-out loss at one training loss", "nats"),
         "profile": variable(("rate", "seed", "distance"), profile, "mean right logit at one training loss", "nats"),
     }
     for number, name in enumerate(("symmetricity", "irrelevance", "accuracy")):
@@ -245,15 +245,13 @@ def describe(result: xr.Dataset) -> str:
     )
 
 
-_ZHONG = "Zhong et al. 2023, arXiv 2306.17844, Definitions 4.1 and 4.2"
-
 CLAIMS = (
     Claim(
         id="clock_and_pizza.two_ways",
         says="Brought to one training loss, a network with even attention and one with trained attention from the same start, "
         "which both add, differ in gradient symmetricity by more than 0.3 in at least half of the seeds.",
         rows=("S3.6",),
-        source=f"{_ZHONG}; at one loss by this book",
+        source="Zhong et al. 2023, arXiv 2306.17844, Definitions 4.1 and 4.2; at one loss by this book",
         check=checks.two_ways,
         control=Control(
             says="attention half even in the place of trained attention",
