@@ -10,10 +10,12 @@ import xarray as xr
 from heldout.figures.explorable import Explorable
 from heldout.nonidentifiability import architectures as experiment
 from heldout.nonidentifiability import architectures_checks as checks
-from heldout.nonidentifiability.architectures_runs import scores
+from heldout.nonidentifiability.architectures_beside import numbers as beside
+from heldout.nonidentifiability.architectures_runs import decays, scores
 from heldout.nonidentifiability.explore.architectures import levels, question
 from heldout.nonidentifiability.letter_runs import KINDS, Language
 from heldout.nonidentifiability.level_training import Caught
+from heldout.nonidentifiability.sequence_families import StateSpaces
 
 PROMPTS = {"inside": (5, 4), "balanced": (69, 0), "rearranged": (26, 8), "other": (156, 231)}
 R1 = {
@@ -42,10 +44,11 @@ def planted() -> xr.Dataset:
             "r1_stop": ((*cells, "stop", "kind"), r1[:, :, :, :1]),
             "divergence_stop": ((*cells, "stop"), np.broadcast_to(np.array([0.1, 1.0, 0.2, 0.3])[:, None, None], (2, 4, 5, 1))),
             "prompts": (("language", "kind"), np.array(list(PROMPTS.values())).T),
+            "decay": ((*cells, "level", "share"), np.broadcast_to([0.01, 0.05, 0.4], (2, 4, 5, 2, 3)).copy()),
         },
         {
             "language": ["a^n b^n", "a^n b^n c^n"], "family": list(experiment.FAMILIES), "seed": list(range(5)),
-            "level": [0.5, 0.03], "stop": [100], "kind": list(KINDS),
+            "level": [0.5, 0.03], "stop": [100], "kind": list(KINDS), "share": [0.0, 0.5, 1.0],
         },
         {"longest": [10, 7], "prompt_lengths": [8, 5]},
     )  # fmt: skip
@@ -71,22 +74,21 @@ def test_each_check_can_fail() -> None:
     assert not checks.level_kept(missing).holds
     able = planted()
     able.r1[:, 1, :, :, 2:] = 0.5
-    assert not checks.ends_at_once(able).holds
     assert not checks.lstm_last(able).holds
     assert not checks.transformer_first(able).holds
     silent = planted()
     silent.r1[:, 1] = 0.0
-    assert not checks.ends_at_once(silent).holds
+    assert not checks.scores_outside(silent).holds
     uncounted = planted()
     uncounted.r1[0, 2, :2, :, 2] = 0.1
-    assert not checks.counts(uncounted).holds
+    assert not checks.rearranged(uncounted).holds
     late = planted()
     late.divergence[0, 1, 0, 1] = 6.0
     assert not checks.all_learn(late).holds
 
 
 def test_controls_that_change_the_record_break_their_claims() -> None:
-    for name in ("matched", "ends_at_once", "lstm_last"):
+    for name in ("matched", "lstm_last", "rearranged"):
         claim = by_name(name)
         assert claim.control.change is not None
         altered = claim.control.change(planted())
@@ -108,12 +110,32 @@ def test_shares_are_weighted_by_prompts() -> None:
     np.testing.assert_allclose(checks.of_ended(record).sel(family="LSTM").isel(language=0), 2 * expected)
 
 
-def test_the_same_family_in_two_groups_is_the_transformer_against_itself() -> None:
-    record = checks.same_family(planted())
-    own = planted().r1.sel(family="transformer")
-    np.testing.assert_array_equal(record.r1.sel(family="LSTM").isel(seed=0), own.isel(seed=1))
-    np.testing.assert_array_equal(record.r1.sel(family="LSTM").isel(seed=4), own.isel(seed=0))
-    np.testing.assert_array_equal(record.r1.sel(family="linear"), planted().r1.sel(family="linear"))
+def test_new_labels_move_whole_members_within_a_language() -> None:
+    record = planted()
+    record["divergence"] = record.divergence.copy(data=np.arange(80.0).reshape(record.divergence.shape))
+    record["r1"] = record.r1.copy(data=np.broadcast_to(record.divergence.values[..., None], record.r1.shape))
+    drawn = checks.relabeled(record)
+    np.testing.assert_array_equal(drawn.r1, np.broadcast_to(drawn.divergence.values[..., None], drawn.r1.shape))
+    np.testing.assert_array_equal(drawn.divergence.sel(family="linear"), record.divergence.sel(family="linear"))
+    for language in range(2):
+        kept, was = (one.divergence[language, :3].values for one in (drawn, record))
+        np.testing.assert_array_equal(np.sort(kept.ravel()), np.sort(was.ravel()))
+        assert (kept != was).any()
+
+
+def test_chance_of_being_last_is_high_only_where_the_order_is_left_to_it() -> None:
+    assert checks.chance_last(planted()) < 0.01
+    one = planted().isel(seed=[0], language=[0])  # of three different numbers the lowest is first in one of three draws
+    assert abs(checks.chance_last(one) - 1 / 3) < 0.03
+
+
+def test_numbers_beside_others_count_the_pairs() -> None:
+    twin = planted().sel(family=["state space"])
+    twin["r1"] = twin.r1 - 0.05 * xr.DataArray([1, 1, 1, -1, 0], dims="seed")
+    found = beside((planted(), twin, planted().isel(language=[0])))
+    assert [found["twin_lower_rearranged"], found["twin_lower_other_three"], found["rates_last_in"]] == [3, 3, 5]
+    assert found["forgetting_decay_50"] == 0.05
+    assert found["gap_rearranged"] == pytest.approx(26 * 0.7 / (26 * 0.7 + 156 * 0.08))
 
 
 def test_scores_are_of_what_was_written_and_missing_where_nobody_was_caught() -> None:
@@ -201,6 +223,16 @@ def test_a_run_is_of_one_piece() -> None:
     assert (result.divergence.where(caught) <= result.level).where(caught, True).all()
     np.testing.assert_array_equal(result.r1.sel(kind="inside").notnull(), caught)
     assert "transformer" in experiment.describe(result)
+    assert result.decay.notnull().any("share").equals(caught & (result.family == "state space"))
+
+
+def test_decays_are_those_of_the_weights() -> None:
+    models = StateSpaces(
+        [torch.Generator(), torch.Generator()], vocabulary=4, outputs=3, context=5, slowest=0.1, fastest=0.4
+    )
+    found = decays(Caught(models=models, divergence=np.zeros(2), updates=np.array([3, -1])))  # type: ignore[arg-type]
+    np.testing.assert_allclose(found[0, [0, 2, 4]], [0.1, 0.2, 0.4], rtol=0.01)
+    assert np.isnan(found[1]).all()
 
 
 def test_a_seed_does_not_depend_on_the_others_beside_it() -> None:

@@ -5,7 +5,7 @@ after other prompts. Each is caught when its divergence from the data first fall
 after every short prompt. Counted is how often it ends with equally many of all letters (R1), apart for prompts where ending at
 once is enough. Mészáros et al. 2024 (arXiv 2409.13728): languages, families, prompts and rules.
 
-Axes: language, family, seed, level, stop, kind.
+Axes: language, family, seed, level, stop, kind, share.
 Deviations: sizes, rates and initial decays are ours; the state space is not selective, as Mamba is; members are compared at equal
 divergence, not at the least loss of a run; a completion without an end counts as a failure; nothing is drawn at random.
 """
@@ -51,7 +51,7 @@ class Config:
     slowest: float = 0.005  # decay of a state at the start, nats a letter
     fastest: float = 0.5
     num_seeds: int = 5
-    first_seed: int = 100
+    first_seed: int = 210
 
     def __post_init__(self) -> None:
         for name in ("steps", "width", "layers", "heads", "hidden", "num_seeds"):
@@ -107,7 +107,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         r1, finished, at_once, in_order (language, family, seed, level, kind): shares of the prompts of a kind;
         divergence, updates (language, family, seed, level): where a member was caught, NaN and -1 if it did not come so far;
         r1_stop (language, family, seed, stop, kind), divergence_stop (language, family, seed, stop): after equal updates;
-        prompts (language, kind): how many there are.
+        prompts (language, kind): how many there are;
+        decay (language, family, seed, level, share): quantiles of the decays in the state space's first layer, else NaN.
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     total, parts = len(config.languages) * len(config.families), []
@@ -139,6 +140,7 @@ def _labels() -> dict[str, tuple[str, str]]:
         "r1_stop": ("share of prompts ended with equally many of all letters, after equal updates", "1"),
         "divergence_stop": ("divergence of the data from the model, after equal updates", "nats a sequence"),
         "prompts": ("prompts of each kind", "1"),
+        "decay": ("quantiles of the decays of the first layer's states", "nats a letter"),
     }
 
 
@@ -192,38 +194,45 @@ def describe(result: xr.Dataset) -> str:
 
 
 _PAPER = "Mészáros et al. 2024, arXiv 2409.13728"
-_FORGETTING = Control(
-    says="the state space alone, with states that begin by forgetting faster: decays from 0.1 to 2 a letter, not 0.005 to 0.5",
-    config=Config(
-        letters=(2,), longest=(10,), prompt_lengths=(8,), families=("state space",), slowest=0.1, fastest=2.0,
-        levels=(0.06, 0.03),
-    ),
+# The state space alone, with states that begin by forgetting faster.
+FORGETTING = Config(families=("state space",), slowest=0.1, fastest=2.0, levels=(0.06, 0.03))
+# The first language at rates that differ from BOOK's by 3 or 4.
+OTHER_RATES = Config(
+    letters=(2,), longest=(10,), prompt_lengths=(8,), families=("transformer", "LSTM", "state space"),
+    learning_rates=(3e-4, 2e-2, 1e-3, 5e-2), levels=(0.03,), stops=(0,),
+)  # fmt: skip
+_RELABELED = Control(
+    says="the labels transformer, LSTM and state space drawn anew over the members that bear them, language by language",
+    change=checks.relabeled,
     manipulation=checks.level_kept,
+)
+_ODD = Config(
+    letters=(2,), longest=(10,), prompt_lengths=(7,), families=("LSTM",), levels=(0.06, 0.03), stops=(0,)
 )  # fmt: skip
 
 CLAIMS = (
     Claim(
         id="architectures.matched",
-        says="At the lowest level the divergences of the four families lie within 0.003 nats a sequence, in both languages.",
+        says="At the lowest level the divergences of the four families lie within 0.003 nats a sequence, in both languages. "
+        "Members are stopped there, so this checks that no update is too large.",
         rows=("S4.1",),
         source="this book",
         check=checks.matched,
         control=Control(
-            says="the families after equal updates, in place of at equal divergence",
+            says="the families after equal updates, each at its own rate, in place of at equal divergence",
             change=checks.after_equal_updates,
             manipulation=checks.all_learn,
         ),
     ),
     Claim(
-        id="architectures.ends_at_once",
-        says="The LSTM keeps R1 for less than 12 % of the prompts where letters are lacking, while it scores more than 15 % over "
-        "all prompts outside the language.",
+        id="architectures.scores_outside",
+        says="The LSTM keeps R1 for more than 15 % of the prompts of eight letters outside the first language.",
         rows=("S4.2",),
-        source=f"{_PAPER}; the parting of the prompts is ours",
-        check=checks.ends_at_once,
+        source=f"{_PAPER}; lengths and counting are ours",
+        check=checks.scores_outside,
         control=Control(
-            says="the language of three letters, of whose prompts none is balanced",
-            change=checks.second_language,
+            says="the same networks after prompts of seven letters, of which none is balanced",
+            config=_ODD,
             manipulation=checks.level_kept,
         ),
     ),
@@ -233,20 +242,17 @@ CLAIMS = (
         rows=("S4.2",),
         source=_PAPER,
         check=checks.lstm_last,
-        control=Control(
-            says="the transformer of the next seed in place of the LSTM: one family in two groups",
-            change=checks.same_family,
-            manipulation=checks.level_kept,
-        ),
+        control=_RELABELED,
         expected_at_paper="in part",
     ),
     Claim(
-        id="architectures.counts",
-        says="The state space keeps R1 for more than 30 % of the prompts that are a rearranged prompt of the language.",
+        id="architectures.rearranged",
+        says="After rearranged prompts of the language the state space keeps R1 more often than the LSTM, in both languages.",
         rows=("S4.2",),
         source="this book",
-        check=checks.counts,
-        control=_FORGETTING,
+        check=checks.rearranged,
+        control=_RELABELED,
+        expected_at_paper="in part",
     ),
     Claim(
         id="architectures.transformer_first",
@@ -255,11 +261,7 @@ CLAIMS = (
         rows=("S4.2",),
         source=_PAPER,
         check=checks.transformer_first,
-        control=Control(
-            says="the transformer of the next seed in place of the LSTM: one family in two groups",
-            change=checks.same_family,
-            manipulation=checks.level_kept,
-        ),
+        control=_RELABELED,
         expected="not reproduced",
         expected_at_paper="in part",
     ),

@@ -10,6 +10,7 @@ from heldout.nonidentifiability.level_training import Caught, Steady, follow
 from heldout.nonidentifiability.sequence_families import Linears, LSTMs, StateSpaces
 from heldout.nonidentifiability.sequence_models import Transformers, write
 
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # quantiles of the decays
 MEASURES = {
     "r1": "ended with equally many of all letters",
     "finished": "ended within the context",
@@ -33,13 +34,15 @@ def trained(
     scored = [scores(language, caught) for caught in at_levels + at_stops]
     found = {name: np.stack([one[name] for one in scored], 1) for name in scored[0]}
     first, cells = len(at_levels), ("seed", "level", "kind")
+    decay = np.stack([decays(caught) for caught in at_levels], 1)
     return xr.Dataset(
         {name: (cells[: found[name].ndim], found[name][:, :first]) for name in (*MEASURES, "divergence", "updates")}
         | {
             "r1_stop": (("seed", "stop", "kind"), found["r1"][:, first:]),
             "divergence_stop": (("seed", "stop"), found["divergence"][:, first:]),
+            "decay": (("seed", "level", "share"), decay),
         },
-        {"seed": seeds, "level": list(levels), "stop": list(stops), "kind": list(KINDS)},
+        {"seed": seeds, "level": list(levels), "stop": list(stops), "kind": list(KINDS), "share": list(SHARES)},
     )
 
 
@@ -70,6 +73,15 @@ def start(
             fastest=decays[1],
         )  # fmt: skip
     return Linears(generators, vocabulary=vocabulary, outputs=outputs, context=context)
+
+
+def decays(caught: Caught) -> np.ndarray:
+    """Quantiles of the decays of a first layer's states, in nats a letter (member, share); NaN where there are none."""
+    if not isinstance(caught.models, StateSpaces):
+        return np.full((len(caught.updates), len(SHARES)), np.nan)
+    found = caught.models.get_parameter("rate0").detach().exp().cpu().numpy()
+    missing = np.where(caught.updates < 0, np.nan, 1.0)
+    return np.asarray(np.quantile(found, SHARES, axis=1).T * missing[:, None])
 
 
 def scores(language: Language, caught: Caught) -> dict[str, np.ndarray]:

@@ -75,8 +75,8 @@ def levels(result: xr.Dataset) -> dict[str, Any]:
         "title": "The same divergence, other families",
         "alt": fill(
             "Share of prompts ended with equally many of all letters against the divergence from the data, for four families. "
-            "Where letters are lacking the bands of transformer and state space lie above that of the LSTM, which stays near "
-            "[[lstm_lacking:.2f]]; along a family's own line a lower divergence changes little.",
+            "In the first language, where letters are lacking, the medians of transformer and state space lie above that of the "
+            "LSTM, which stays near [[lstm_lacking:.2f]]; falling divergence changes the order of families little.",
             n,
         ),
         "caption": "Lines: median seed. Bands: lowest to highest seed. Training runs from right to left.",
