@@ -52,9 +52,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         spread |= {f"{name}_last": checks.right(result, name), f"{name}_kl": result.divergence.sel(variant=name)}
     for name, values in spread.items():
         found |= {name: float(values.median()), f"{name}_low": float(values.min()), f"{name}_high": float(values.max())}
-    found["most_kept"] = int((checks.right(result, "plain") > checks.MOST).sum())
-    found["few_kept"] = int((checks.right(result, "adversarial") < checks.FEW).sum())
-    found["path_last_best"] = int((path.isel(step=-1) >= path.max("step")).sum())
+    found |= {"spill_kept": int((checks.spill(result) > checks.SPILLS).sum()), "spill_bound": checks.SPILLS}
+    found["close_bound"] = checks.CLOSE
     found["before_lower"] = int((spread["adversary_before"] < spread["plain_before"]).sum())
     found["extra_token"] = float(found["extra"]) / int(found["places"])
     found["extra_share"] = float((checks.extra(result) / result.entropy).median())
