@@ -141,12 +141,12 @@ def test_claims_fail_where_they_should() -> None:
     assert np.isnan(checks.fit_step(unfitted)).all()
 
 
-def test_frames_are_nested_by_fraction_then_decay() -> None:
+def test_frames_are_nested_by_decay() -> None:
     record = planted()
     series = forgetting(record)["data"]["series"]
-    assert np.asarray(series[0]["values"]).shape == (2, 2, 4)
-    assert np.asarray(series[0]["values"])[0, 0, -1] == pytest.approx(0.6)
-    assert np.asarray(series[1]["values"])[0, 0, -1] == pytest.approx(0.1)
+    assert np.asarray(series[0]["values"]).shape == (2, 4)
+    assert np.asarray(series[0]["values"])[0, -1] == pytest.approx(0.6)
+    assert np.asarray(series[1]["values"])[0, -1] == pytest.approx(0.1)
     assert "end with 0.60 of the other pairs right, at 2 with 0.30" in question(record)["data"]["question"]
 
 

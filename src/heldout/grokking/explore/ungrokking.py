@@ -40,11 +40,11 @@ def question(result: xr.Dataset) -> dict[str, Any]:
 
 
 def forgetting(result: xr.Dataset) -> dict[str, Any]:
-    """Held-out accuracy along the second training, in decay times, for each fraction and weight decay and both epsilons."""
+    """Held-out accuracy along the second training, in decay times, for each weight decay and both epsilons."""
     rate = float(result.attrs["decay_rate"])
-    result = result.isel(step=slice(1, None))
-    fractions, decays = result.fraction.values, result.weight_decay.values
-    curves = result.test_accuracy.transpose("epsilon", "seed", "fraction", "weight_decay", "step")
+    result = judged(result).isel(step=slice(1, None))
+    decays = result.weight_decay.values
+    curves = result.test_accuracy.transpose("epsilon", "seed", "weight_decay", "step")
     tiny, usual = (f"epsilon {epsilon:.0e}" for epsilon in result.epsilon.values)
     return {
         "title": "Take pairs away, and wait",
@@ -57,7 +57,6 @@ def forgetting(result: xr.Dataset) -> dict[str, Any]:
             },
             "y": {"label": "accuracy on all other pairs", "symbol": "accuracy", "format": ".2f", "range": [0.0, 1.0]},
             "controls": [
-                {"name": "fraction", "label": "Fraction of pairs", "values": fractions, "initial": fractions[0]},
                 {"name": "decay", "label": "Weight decay", "values": decays, "initial": decays[0]},
             ],
             "series": [_band(usual, curves[1], 0), _band(tiny, curves[0], 1) | {"dash": True}],
@@ -66,7 +65,7 @@ def forgetting(result: xr.Dataset) -> dict[str, Any]:
                 "least": {"series": usual, "stat": "min", "format": ".2f"},
                 "tiny": {"series": tiny, "stat": "last", "format": ".2f"},
             },
-            "sentence": f"With a fraction of {{fraction}}, weight decay {{decay}} and {usual}, accuracy falls to {{least}} and "
+            "sentence": f"With weight decay {{decay}} and {usual}, accuracy falls to {{least}} and "
             f"ends at {{usual}}; with {tiny} it ends at {{tiny}}.",
         },
     }  # fmt: skip
@@ -75,4 +74,4 @@ def forgetting(result: xr.Dataset) -> dict[str, Any]:
 def _band(name: str, values: xr.DataArray, color: int) -> dict[str, Any]:
     """The median with the smallest and the largest seed as a band."""
     low, middle, high = (np.asarray(values.quantile(q, "seed").values) for q in (0.0, 0.5, 1.0))
-    return {"name": name, "values": middle, "low": low, "high": high, "by": ["fraction", "decay"], "color": color}
+    return {"name": name, "values": middle, "low": low, "high": high, "by": ["decay"], "color": color}
