@@ -8,7 +8,7 @@ import xarray as xr
 from heldout import devices
 from heldout.nonidentifiability import anbn, constant_path, weight_paths
 from heldout.nonidentifiability import constant_path_checks as checks
-from heldout.nonidentifiability.constant_path import CLAIMS, PAIRS, PATHS, ROUTES, SMOKE, Config, run
+from heldout.nonidentifiability.constant_path import CLAIMS, PAIRS, PATHS, ROUTES, SMOKE, TRAININGS, Config, run
 from heldout.nonidentifiability.prefix_tree import prefix_tree
 from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Schedule, train
@@ -89,6 +89,15 @@ def test_all_routes_share_their_ends(smoke: xr.Dataset) -> None:
     assert np.allclose(last.data_kl.sel(pair="alike"), last.data_kl.sel(pair="opposite"), atol=1e-6)
 
 
+def test_an_oracle_trains_on_from_the_curves_end(smoke: xr.Dataset) -> None:
+    end = smoke.sel(pair="opposite", route="line", path="line").isel(place=-1)
+    before = smoke.sel(training="before")
+    assert np.allclose(before.trained_kl, end.data_kl, atol=1e-6)
+    assert np.allclose(before.trained_r1, end.r1)
+    assert (smoke.trained_kl.sel(training="alone") < before.trained_kl).all()
+    assert not np.allclose(smoke.trained_kl.sel(training="alone"), smoke.trained_kl.sel(training="with lessons"))
+
+
 def test_starts_of_their_own() -> None:
     config = Config(**{**vars(SMOKE), "one_start": False})
     for place, other in ((0, 1), (1, 2)):
@@ -110,7 +119,7 @@ def test_lessons_by_end() -> None:
 
 
 def planted(**changes: np.ndarray) -> xr.Dataset:
-    """Five seeds: R1 rises along both paths between opposite ends, and falls between alike ones along the curve alone."""
+    """Five seeds: R1 rises along both paths between opposite ends, and an oracle loses it when it trains on alone."""
     kl = np.full((2, 3, 3, 5), 0.002)
     kl[:, 0, 1] = 0.02
     r1 = np.zeros((2, 2, 3, 5))
@@ -118,10 +127,15 @@ def planted(**changes: np.ndarray) -> xr.Dataset:
     r1[1] = 1.0
     r1[1, 1, 1] = 0.4
     fields = {"data_kl": (("pair", "route", "place", "seed"), kl), "r1": (("pair", "path", "place", "seed"), r1)}
+    fields |= {
+        "trained_kl": (("training", "seed"), np.array([[0.002], [0.001], [0.001]]) + np.zeros(5)),
+        "trained_r1": (("training", "seed"), np.array([[1.0], [0.5], [1.0]]) + np.zeros(5)),
+    }
     fields |= {"chance": fields["data_kl"], "r1_outside": fields["r1"]}
     fields |= {name: (fields[name][0], values) for name, values in changes.items()}
     coords = {
         "pair": list(PAIRS), "route": list(ROUTES), "path": list(PATHS), "place": [0.0, 0.5, 1.0], "seed": list(range(5)),
+        "training": list(TRAININGS),
     }  # fmt: skip
     return xr.Dataset(fields, coords)
 
@@ -129,24 +143,26 @@ def planted(**changes: np.ndarray) -> xr.Dataset:
 def test_checks_on_planted_records() -> None:
     record = planted()
     assert all(claim.check(record).holds for claim in CLAIMS)
-    assert not any(claim.check(checks.straight(record)).holds for claim in CLAIMS)
-    assert all(claim.control.manipulation(checks.straight(record)).holds for claim in CLAIMS)
+    for claim in CLAIMS:
+        without = claim.control.change(record)
+        assert not claim.check(without).holds
+        assert claim.control.manipulation(without).holds
 
 
 def test_each_check_can_fail() -> None:
-    same, kept = planted().r1.values.copy(), planted().r1.values.copy()
+    same = planted().r1.values.copy()
     same[0] = 0.5
     assert not checks.level(planted(r1=same)).holds
     assert not checks.ends_opposite(planted(r1=same)).holds
-    kept[1] = 1.0
-    assert not checks.forgotten(planted(r1=kept)).holds
-    kept[1, :, 0] = 0.5
-    assert not checks.forgotten(planted(r1=kept)).holds
-    assert not checks.ends_alike(planted(r1=kept)).holds
+    for shares in ([1.0, 1.0, 1.0], [0.5, 0.4, 1.0]):  # nothing lost; nothing there to lose
+        assert not checks.forgotten(planted(trained_r1=np.array([shares]).T + np.zeros(5))).holds
+    worse = np.array([[0.002], [0.003], [0.001]]) + np.zeros(5)
+    assert not checks.no_worse(planted(trained_kl=worse)).holds
     bumped = planted().data_kl.values.copy()
     bumped[:, 1, 1] = 0.01
     assert not checks.level(planted(data_kl=bumped)).holds
-    assert not checks.forgotten(planted(data_kl=bumped)).holds
+    bumped[:, 1, 1] = 0.0005  # below both ends
+    assert checks.level(planted(data_kl=bumped)).holds
 
 
 @pytest.mark.parametrize(

@@ -119,11 +119,11 @@ def test_without_decay_weights_keep_their_length(smoke: xr.Dataset) -> None:
 
 
 def planted(**changes: np.ndarray) -> xr.Dataset:
-    """Ten seeds whose loss stands still while R1 rises by 0.2, and who write alike after half of the prompts."""
+    """Ten seeds that lose a little while R1 rises, and that write alike after half of the prompts."""
     seeds = list(range(10))
     pair = np.full((2, 10, 10), 0.001) * (1 - np.eye(10))
     fields = {
-        "data_kl": (("step", "seed"), np.full((3, 10), 0.01)),
+        "data_kl": (("step", "seed"), np.array([[0.03], [0.01], [0.02]]) + np.zeros(10)),
         "r1": (("step", "seed"), np.array([[0.1], [0.2], [0.3]]) + np.zeros(10)),
         "pair_kl": (("stage", "seed", "other"), pair),
         "same_text": (("stage", "seed", "other"), np.where(np.eye(10), 1.0, 0.5) * np.ones((2, 1, 1))),
@@ -141,7 +141,7 @@ def planted(**changes: np.ndarray) -> xr.Dataset:
 def test_checks_on_planted_records() -> None:
     record = planted()
     assert all(claim.check(record).holds for claim in CLAIMS)
-    assert checks.stays_flat(record).holds
+    assert not checks.no_worse(record).holds
     assert checks.close_on_data(record).holds
     assert checks.sharper(record).holds
     assert not checks.rescaled(checks.hidden_units(record)).holds
@@ -151,9 +151,10 @@ def test_checks_on_planted_records() -> None:
 def test_each_check_can_fail() -> None:
     still = np.full((3, 10), 0.2)
     assert not checks.moves(planted(r1=still)).holds
-    steep = np.array([[0.02], [0.03], [0.01]]) + np.zeros(10)
-    assert not checks.moves(planted(data_kl=steep)).holds
-    assert not checks.stays_flat(planted(data_kl=steep)).holds
+    had_been_kept = np.array([[0.3], [0.2], [0.3]]) + np.zeros(10)
+    assert not checks.moves(planted(r1=had_been_kept)).holds
+    falls = np.array([[0.03], [0.02], [0.01]]) + np.zeros(10)
+    assert checks.no_worse(planted(data_kl=falls)).holds
     assert not checks.seeds_differ(planted(same_text=np.ones((2, 10, 10)))).holds
     far = np.full((2, 10, 10), 0.1)
     assert not checks.seeds_differ(planted(pair_kl=far)).holds
@@ -163,6 +164,17 @@ def test_each_check_can_fail() -> None:
     blunt = np.array([[1.0], [5.0], [5.0]]) + np.zeros(10)
     assert not checks.rescaled(planted(twin_trace=blunt)).holds
     assert not checks.sharper(planted(twin_trace=blunt)).holds
+
+
+def test_looks_of_one_divergence() -> None:
+    """The last look of first learning with the final divergence or more, in each seed by itself; none in a seed without one."""
+    kl = np.array([[0.03], [0.01], [0.02]]) + np.zeros(10)
+    kl[1, 0], kl[2, 1] = 0.02, 0.05
+    then = checks.as_divergent(planted(data_kl=kl))
+    assert then.step_then.values[[0, 2]].tolist() == [10, 5]
+    assert then.r1.values[[0, 2]].tolist() == [0.2, 0.1]
+    assert np.isnan(then.r1.values[1])
+    assert checks.regained(planted(data_kl=kl)).values[[0, 2]].tolist() == pytest.approx([0.1, 0.2])
 
 
 def test_rank_correlation_is_spearmans() -> None:

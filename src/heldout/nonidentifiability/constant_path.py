@@ -1,4 +1,4 @@
-"""A path of models from one that breaks a rule to one that keeps it, along which the loss on all the data stands still.
+"""A path of models from one that breaks a rule to one that keeps it, along which the loss nowhere rises above its ends.
 
 From one start, a decoder of a^n b^n is taught by a second loss to break rule R1 on prompts that the data do not hold, and two
 others to keep it (Reizinger et al. 2024, arXiv 2405.01964). Between their weights Bezier curves are bent by training their middle
@@ -6,7 +6,7 @@ on the data alone (Garipov et al. 2018, arXiv 1802.10026, who join networks of o
 probabilities are a second path, for which a theorem bounds the loss.
 
 Axes: pair (opposite: one breaks R1 and one keeps it; alike: both keep it), place (0 to 1 along a path), path (line, curve), route
-(the two, and mixture), seed.
+(the two, and mixture), training (of the oracle, without a path: before, alone, with lessons), seed.
 Deviations: language models in the place of classifiers; the loss is an exact divergence; all ends have one start, unless said.
 """
 
@@ -26,17 +26,21 @@ from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.nonidentifiability import anbn, weight_paths
 from heldout.nonidentifiability import constant_path_checks as checks
+from heldout.nonidentifiability.constant_path_numbers import numbers
 from heldout.nonidentifiability.lessons import Lessons
 from heldout.nonidentifiability.prefix_tree import PrefixTree, prefix_tree
 from heldout.nonidentifiability.prompt_scores import Prompts
 from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Batch, Schedule, train
 
+__all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "describe", "numbers", "plot", "run"]
+
 PATHS = ("line", "curve")
 ROUTES = (*PATHS, "mixture")
 PAIRS = ("opposite", "alike")
 ENDS = ("adversary", "oracle", "other oracle")
-OTHER_DRAWS = 10_000  # added to a seed for the lessons of its other oracle
+OTHER_DRAWS = 10_000  # added to a seed for the lessons of its other oracle, twice for those of one that trains on
+TRAININGS = ("before", "alone", "with lessons")  # an oracle, and the same trained on as long as a curve is bent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +96,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         data_kl (pair, route, place, seed): divergence of the data from the model, nats a sequence; chance (pair, route, place,
         seed): mean probability of the completion that a teacher of R1 would write, over judged prompts; r1, r1_outside (pair,
         path, place, seed): share of judged prompts, and of all untaught ones outside the language, after which the likeliest
-        tokens keep R1.
+        tokens keep R1; trained_kl, trained_r1 (training, seed): the same of the oracle, before and after training on.
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     prompts = Prompts.of_length(config.prompt_length, config.taught_share, config.first_seed)
@@ -111,10 +115,16 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     bending = Schedule(steps=config.bend_steps, learning_rate=config.learning_rate, warm_up=config.warm_up)
     for done in train(curve, tree, bending):
         progress(config.steps + done, total)
+    again = _lessons_again(config, seeds, prompts)
+    oracles = [weight_paths.part(models, oracle) for _ in TRAININGS]
+    for members, extra in zip(oracles[1:], (None, again), strict=True):
+        for _ in train(members, tree, bending, extra):
+            pass
+    trained = [_look(members, tree, prompts) for members in oracles]
     places = np.linspace(0, 1, config.num_places)
     looks = [[_look(path.at(place), tree, prompts) for place in places] for path in (line, curve)]
     mixture = _mixture(first, last, tree, prompts, places)
-    return _dataset(seeds, places, looks, mixture).assign_attrs(
+    return _dataset(seeds, places, looks, mixture, trained).assign_attrs(
         judged=int(prompts.judged.sum()), longest=config.longest, updates=config.steps, bends=config.bend_steps
     )
 
@@ -142,6 +152,18 @@ def _lesson(config: Config, seeds: list[int], prompts: Prompts) -> Callable[[int
         return _stacked(reads, longer, anbn.END), _stacked(wants, longer, anbn.IGNORED)
 
     return batch
+
+
+def _lessons_again(config: Config, seeds: list[int], prompts: Prompts) -> Auxiliary:
+    """The lessons of an oracle that trains on: the same prompts, drawn anew."""
+    draws, taught = [seed + 2 * OTHER_DRAWS for seed in seeds], np.tile(prompts.taught, (len(seeds), 1))
+    lessons = Lessons(draws, prompts.rows, taught, steps=config.bend_steps, rows=config.rows)
+
+    def keep(step: int) -> Batch:
+        read, wanted = lessons(step)
+        return read[: len(seeds)], wanted[: len(seeds)]
+
+    return Auxiliary(first=0, weight=config.weight, batch=keep)
 
 
 def _stacked(rows: tuple[Tensor, ...], places: int, filler: int) -> Tensor:
@@ -181,8 +203,9 @@ def _mixture(
 
 
 def _dataset(
-    seeds: list[int], places: np.ndarray, looks: list[list[dict[str, np.ndarray]]], mixture: list[dict[str, np.ndarray]]
-) -> xr.Dataset:
+    seeds: list[int], places: np.ndarray, looks: list[list[dict[str, np.ndarray]]], mixture: list[dict[str, np.ndarray]],
+    trained: list[dict[str, np.ndarray]],
+) -> xr.Dataset:  # fmt: skip
     described = {
         "data_kl": ("route", "divergence of the data from the model", "nats a sequence"),
         "chance": ("route", "probability of the balanced completion", "1"),
@@ -194,10 +217,15 @@ def _dataset(
         table = np.array([[look[name] for look in row] for row in found[over]])  # (over, place, pair and seed)
         values = np.moveaxis(table.reshape(*table.shape[:2], len(PAIRS), len(seeds)), 2, 0)
         variables[name] = variable(("pair", over, "place", "seed"), values, label, units)
+    for name, key in {"trained_kl": "data_kl", "trained_r1": "r1"}.items():
+        _, label, units = described[key]
+        values = np.stack([look[key] for look in trained])
+        variables[name] = variable(("training", "seed"), values, f"{label}, of an oracle", units)
     return xr.Dataset(
         variables,
         {
             "pair": list(PAIRS), "route": list(ROUTES), "path": list(PATHS), "seed": seeds,
+            "training": list(TRAININGS),
             "place": variable("place", places, "place along the path"),
         },
     )  # fmt: skip
@@ -218,40 +246,11 @@ def plot(result: xr.Dataset, ax: Axes | None = None, *, pair: str = "opposite") 
         ends.data_kl.values.ravel(), ends.r1.values.ravel(), "o", color=style.VERMILION, zorder=3, label="the two ends"
     )
     ax.set(
-        xlabel="divergence of the data from the model (nats a sequence)", ylabel="share of prompts with R1 kept",
-        ylim=(-0.03, 1.03), xlim=(0, None),
+        xlabel="divergence of the data from the model (nats a sequence, log scale)", ylabel="share of prompts with R1 kept",
+        xscale="log", ylim=(-0.03, 1.03),
     )  # fmt: skip
     ax.legend(loc="best")
     return ax
-
-
-def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
-    """What the page quotes: medians over seeds, with the lowest and the highest seed where the name says so."""
-    found: dict[str, float | int | str] = {"seeds": result.sizes["seed"], "places": result.sizes["place"]}
-    found |= {name: int(result.attrs[name]) for name in ("judged", "longest", "updates", "bends")}
-    for pair in PAIRS:
-        own = result.sel(pair=pair)
-        for route in ROUTES:
-            kl = own.data_kl.sel(route=route)
-            found |= _spread(f"{pair}_{route}_most", kl.max("place")) | _spread(
-                f"{pair}_{route}_least", kl.min("place")
-            )
-            found |= _spread(f"{pair}_{route}_range", checks.extent(result, pair, route))
-            found |= _spread(f"{pair}_{route}_chance", own.chance.sel(route=route, place=0.5))
-        for path in PATHS:
-            kept = own.r1.sel(path=path)
-            found |= _spread(f"{pair}_{path}_lowest", kept.min("place")) | _spread(
-                f"{pair}_{path}_middle", kept.sel(place=0.5)
-            )
-        found |= _spread(f"{pair}_first", kept.isel(place=0)) | _spread(f"{pair}_last", kept.isel(place=-1))
-    curve = result.r1.sel(pair="opposite", path="curve")
-    found |= _spread("between", ((curve > checks.LOW) & (curve < checks.HIGH)).mean("place"))
-    found |= _spread("jump", abs(curve.diff("place")).max("place"))
-    return found
-
-
-def _spread(name: str, values: xr.DataArray) -> dict[str, float]:
-    return {name: float(values.median()), f"{name}_low": float(values.min()), f"{name}_high": float(values.max())}
 
 
 def describe(result: xr.Dataset) -> str:
@@ -260,7 +259,7 @@ def describe(result: xr.Dataset) -> str:
     return (
         f"Share of prompts with R1 kept against the divergence from the data, along the straight line and along the bent curve "
         f"between two models, {n['seeds']} seeds. Along the curve the share goes from {n['opposite_first']:.2f} to "
-        f"{n['opposite_last']:.2f} while the divergence stays between {n['opposite_curve_least']:.4f} and "
+        f"{n['opposite_last']:.2f} while the divergence lies between {n['opposite_curve_least']:.4f} and "
         f"{n['opposite_curve_most']:.4f} nats a sequence in the median; along the line it rises to {n['opposite_line_most']:.4f}."
     )
 
@@ -269,8 +268,8 @@ _GARIPOV = "this book, after Garipov et al. 2018, arXiv 1802.10026"
 CLAIMS = (
     Claim(
         id="constant_path.level",
-        says="Along the curve the divergence from the data changes by less than 0.003 nats a sequence, and R1 goes from less "
-        "than 5 % of the judged prompts to more than 95 %.",
+        says="Along the curve the divergence from the data is nowhere 0.0003 nats a sequence or more above the higher end, and "
+        "R1 goes from less than 5 % of the judged prompts to more than 95 %.",
         rows=("S4.2",),
         source=_GARIPOV,
         check=checks.level,
@@ -282,15 +281,15 @@ CLAIMS = (
     ),
     Claim(
         id="constant_path.forgotten",
-        says="Between two models that keep R1 after more than 95 % of the judged prompts, the middle of the curve keeps it after "
-        "less than 90 %, while the divergence changes by less than 0.003 nats a sequence.",
+        says="An oracle that keeps R1 after more than 95 % of the judged prompts keeps it after less than 90 % when it has "
+        "trained on with the data alone, without a curve, for as many updates as a curve is bent.",
         rows=("S4.2",),
-        source=_GARIPOV,
+        source="this book",
         check=checks.forgotten,
         control=Control(
-            says="the straight line between the same ends, whose middle is not trained on the data",
-            change=checks.straight,
-            manipulation=checks.ends_alike,
+            says="the same oracle trained on for as long with its lessons, on the same prompts as before",
+            change=checks.lessons_kept,
+            manipulation=checks.no_worse,
         ),
     ),
 )

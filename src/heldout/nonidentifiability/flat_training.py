@@ -1,7 +1,7 @@
-"""Transformers of one loss differ off the data, and move apart from what they were while the loss stands still.
+"""Transformers of one loss differ off the data, and change there while the loss hardly shows it.
 
 Small decoders, alike but for their start, learn a^n b^n until the loss hardly falls. Then they train on with weight decay, on the
-same data: the divergence from the data stays where it is, and what they write after prompts that the data do not hold changes.
+same data: the divergence from the data stays low, and what they write after prompts that the data do not hold changes.
 Reizinger et al. 2024 (arXiv 2405.01964) for the language and the rules; Liu et al. 2022 (arXiv 2210.14199) for models of one loss
 and their flatness; Dinh et al. 2017 (arXiv 1703.04933) for rescaling.
 
@@ -206,7 +206,7 @@ def _dataset(
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """R1 and the divergence along training, each seed a thin line and the median a thick one."""
+    """R1 and the divergence along training on a log axis, each seed a thin line and the median a thick one."""
     ax = style.axes(ax)
     result = result.transpose("step", "seed", ...)
     labels = {"r1": (style.BLUE, "prompts with\nR1 kept"), "data_kl": (style.VERMILION, "divergence")}
@@ -216,7 +216,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot(result.step, middle, color=color, linewidth=2.2)
         style.label_end(ax, float(result.step[-1]), float(middle[-1]), label, color=color)
     style.mark_threshold(ax, float(result.attrs["learned"]), "weight decay from here on")
-    ax.set(xlabel="updates", ylabel="share of prompts; nats a sequence", ylim=(0, 0.8))
+    ax.set(xlabel="updates", ylabel="share of prompts; nats a sequence (log scale)", yscale="log", ylim=(3e-3, 1))
     return ax
 
 
@@ -259,15 +259,15 @@ def describe(result: xr.Dataset) -> str:
 CLAIMS = (
     Claim(
         id="flat_training.moves",
-        says="Training on with weight decay, the divergence from the data stays within 0.01 nats a sequence of what it was, and "
-        "R1 is kept after more of the judged prompts than before, by more than 5 % of them.",
+        says="After training on with weight decay, R1 is kept after more of the judged prompts, by more than 5 % of them, than "
+        "when the divergence from the data was last as high in first learning.",
         rows=("S4.3",),
         source="this book, after Liu et al. 2022, arXiv 2210.14199",
         check=checks.moves,
         control=Control(
             says="training on for as long at the same rates without weight decay",
             config=Config(decay=0.0, num_seeds=8),
-            manipulation=checks.stays_flat,
+            manipulation=checks.no_worse,
         ),
         expected="in part",
     ),

@@ -9,19 +9,25 @@ from heldout.nonidentifiability import flat_training_checks as checks
 def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     """Medians over seeds, with the lowest and the highest where the name says so."""
     before, after = checks.at_start(result), result.isel(step=-1)
-    rise, drift = checks.rise(result), checks.drift(result)
+    rise, drift, then, gain = (
+        checks.rise(result), checks.drift(result), checks.as_divergent(result), checks.regained(result),
+    )  # fmt: skip
     found: dict[str, float | int | str] = {
         "seeds": result.sizes["seed"], "prompts": result.sizes["prompt"], "longest": int(result.attrs["longest"]),
         "learned": int(result.attrs["learned"]), "updates": int(result.step[-1]),
         "more": int(result.step[-1]) - int(result.attrs["learned"]), "decay": float(result.attrs["decay"]),
         "rose": int((rise > checks.MOVED).sum()), "fell": int((rise < -checks.MOVED).sum()),
-        "flat": int((drift < checks.FLAT).sum()), "counted": int(((rise > checks.MOVED) & (drift < checks.FLAT)).sum()),
+        "risen": int((after.data_kl > before.data_kl).sum()), "near": int((drift < checks.CLOSE).sum()),
+        "won": int((gain > checks.MOVED).sum()), "lost": int((gain < -checks.MOVED).sum()),
         "entropy": float(np.log(result.attrs["longest"])),
     }  # fmt: skip
     found |= _spread("kl_before", before.data_kl) | _spread("kl_after", after.data_kl)
     found |= _spread("r1_before", before.r1) | _spread("r1_after", after.r1)
     found |= _spread("outside_before", before.r1_outside) | _spread("outside_after", after.r1_outside)
-    found |= _spread("rise", rise) | _spread("drift", drift)
+    found |= _spread("rise", rise) | _spread("drift", drift) | _spread("gain", gain)
+    found |= _spread("r1_then", then.r1) | _spread("kl_then", then.data_kl) | _spread("step_then", then.step_then)
+    found["grown"] = float((drift / before.data_kl).median())
+    found |= _spread("shrunk", after.length / before.length)
     found |= _spread("length_before", before.length) | _spread("length_after", after.length)
     pairs = np.triu_indices(result.sizes["seed"], 1)
     for place, stage in enumerate(("before", "after")):

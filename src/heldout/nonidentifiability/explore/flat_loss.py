@@ -19,16 +19,16 @@ def question() -> dict[str, Any]:
             "options": [
                 {
                     "label": "They keep the rule: both ends do, and the loss says nothing against it.",
-                    "feedback": "It says nothing for it either. Bending the path moves the weights, and nothing holds the rule.",
+                    "feedback": "It says nothing for it either, and nothing else holds the rule while the path is bent.",
                 },
                 {
-                    "label": "Most of them keep it less often than the ends, at a loss that is no higher.",
-                    "feedback": "So it is below: the lower the loss is made, the more of the lesson is lost.",
+                    "label": "In the middle of the path they keep it less often than the ends, at a loss that is lower.",
+                    "feedback": "So it is below: the middle was trained on without the lessons, and part of them is lost.",
                     "correct": True,
                 },
                 {
                     "label": "There is no such path: between two networks the loss rises.",
-                    "feedback": "On the straight line it does rise. Bent paths around the rise are easy to find.",
+                    "feedback": "Between these two the straight line hardly rises, either: they have one start and one lesson.",
                 },
             ],
         },
@@ -44,18 +44,19 @@ def training(result: xr.Dataset) -> dict[str, Any]:
         low, high = values.min("seed").values, values.max("seed").values
         return [
             {"name": name, "by": ["seed"], "values": values.values, "color": color},
-            {"name": f"{name}, all seeds", "values": values.median("seed").values, "low": low, "high": high, "color": color,
+            {"name": f"{name}, median", "values": values.median("seed").values, "low": low, "high": high, "color": color,
              "dash": True},
         ]  # fmt: skip
 
     last, start = result.isel(step=-1), result.sel(step=result.attrs["learned"])
     return {
-        "title": "One loss, and a rule that comes and goes",
-        "alt": "Along training the divergence of every seed falls to near zero and stays there, while the share of prompts after "
-        "which the rule is kept differs from seed to seed and goes on changing.",
+        "title": "One data set, and a rule that moves",
+        "alt": "Along training the divergence of every seed falls to below a hundredth or so and then rises a little, while the "
+        "share of prompts after which the rule is kept differs from seed to seed and goes on changing.",
         "data": {
             "x": {"label": "updates", "values": result.step.values, "symbol": "update", "format": ","},
-            "y": {"label": "share of prompts; nats a sequence", "range": [0, 1], "symbol": "height", "format": ".3f"},
+            "y": {"label": "share of prompts; nats a sequence", "scale": "log", "range": [0.003, 1], "symbol": "height",
+                  "format": ".3f"},
             "controls": [{"name": "seed", "label": "Seed", "values": seeds}],
             "series": [*row("R1 kept", result.r1, 0), *row("divergence", result.data_kl, 1)],
             "lookups": {
@@ -83,9 +84,9 @@ def path(result: xr.Dataset) -> dict[str, Any]:
     kept = {name: result.r1.sel(path=name) for name in ("curve", "line")}
     cost = {name: result.data_kl.sel(route=name) for name in ("curve", "line")}
     return {
-        "title": "Along a path of one loss",
-        "alt": "Along the bent curve the share of prompts with the rule kept changes by degrees while the divergence stays low; "
-        "between two models that keep the rule it is lower in the middle.",
+        "title": "Along a path of low loss",
+        "alt": "Along the bent curve the share of prompts with the rule kept changes, in some seeds by degrees and in others "
+        "mostly in one step, while the divergence stays low; between two models that keep the rule it is lower in the middle.",
         "data": {
             "x": {"label": "place along the path", "values": result.place.values, "symbol": "place", "format": ".2f"},
             "y": {"label": "share of prompts with R1 kept", "range": [0, 1], "symbol": "share", "format": ".2f"},
