@@ -74,7 +74,7 @@ def training(result: xr.Dataset) -> dict[str, Any]:
 
 def path(result: xr.Dataset) -> dict[str, Any]:
     """A place to move along the curve and the straight line between two models."""
-    result = result.transpose("pair", "path", "route", "seed", "place")
+    result = result.transpose("pair", "path", "route", "seed", "place", ...)
     seeds = [str(int(seed)) for seed in result.seed.values]
     by, places = ["pair", "seed", "place"], result.place.values.round(3).tolist()
 
