@@ -30,7 +30,7 @@ from heldout.nonidentifiability import closing_panel_figures as figures
 from heldout.nonidentifiability import panel_comparison as comparison
 from heldout.nonidentifiability import panel_sequences as panels
 from heldout.nonidentifiability.closing_panel_checks import DEEP, OTHER_DEEP, PAIRS
-from heldout.nonidentifiability.panel_lessons import Doses, members, outside_in_order
+from heldout.nonidentifiability.panel_lessons import Doses, Member, members, outside_in_order
 from heldout.nonidentifiability.prefix_tree import prefix_tree
 from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, train
@@ -114,7 +114,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         panels.answers, rows=rows, others=comparison.other_lengths(config.prompt_length), longest=config.longest,
         divergence=config.divergence,
     )  # fmt: skip
-    said = dict(zip([*trained, DEEP, OTHER_DEEP], [*asked(wide, len(trained)), *asked(deep, 2)], strict=True))
+    said: dict[Member | str, list[panels.Answers]] = dict(zip(trained, asked(wide, len(trained)), strict=True))
+    said |= dict(zip((DEEP, OTHER_DEEP), asked(deep, 2), strict=True))
     found = []
     for number in range(len(seeds)):
         own = {name: answers[number] for name, answers in said.items()}
@@ -147,7 +148,7 @@ def _dataset(
     every = {name: np.array([one[name] for one in found]) for name in found[0]}
     record = distances.panel_dataset(PAIRS, seeds, found, every["yardstick"], "divergence in nats a sequence")
     dose, model, length, profile = ("seed", "dose"), ("seed", "model"), ("seed", "letters"), every["profile"]
-    described = {
+    described: dict[str, tuple[str | tuple[str, ...], str]] = {
         "start_distance": (dose, "distance between two starts on untaught prompts"),
         "start_farthest": (dose, "the most that it can be"),
         "start_test": (dose, "the most that two starts can be apart on whole sequences"),

@@ -223,8 +223,8 @@ def describe(result: xr.Dataset) -> str:
     return (
         f"Share of right answers against the number of examples in the prompt, {n['seeds']} seeds. Behind {n['examples']} "
         f"examples the plain model is right in {last['plain']} of prompts in the median, the oracle in {last['oracle']}, the "
-        f"Bayes-optimal reader in {last['bayes']}, and the adversary in {last['adversarial']}. The adversary rises with the plain "
-        f"model, somewhat below it, and falls at {n['least']} examples."
+        f"Bayes-optimal reader in {last['bayes']}, and the adversary in {last['adversarial']}. The adversary rises with the "
+        f"plain model, somewhat below it, and falls at {n['least']} examples."
     )
 
 

@@ -87,9 +87,8 @@ def compared(
 
 
 def _mean(predictions: Mapping[str, Mapping[str, torch.Tensor]], pairs: list[tuple[str, str]]) -> np.ndarray:
-    return np.mean(
-        [panels.distance(predictions[one]["elsewhere"], predictions[other]["elsewhere"]) for one, other in pairs]
-    )
+    apart = [panels.distance(predictions[one]["elsewhere"], predictions[other]["elsewhere"]) for one, other in pairs]
+    return np.array(np.mean(apart))
 
 
 def _by_dose(
@@ -102,13 +101,17 @@ def _by_dose(
         one, other = (found[Member(start, dose)] for start in (0, 1))
         first, second = one.on(untaught), other.on(untaught)
         taught = order[:dose]
-        line = {
+        line: dict[str, np.ndarray | float] = {
             "start_distance": panels.distance(first["elsewhere"], second["elsewhere"]),
             "start_farthest": panels.farthest(first["elsewhere"], second["elsewhere"]),
             "start_test": panels.farthest(first["test"], second["test"]),
-            "right": np.mean([panels.share_right(each["elsewhere"], rows[untaught]) for each in (first, second)]),
-            "learned": np.mean(
-                [panels.share_as_taught(each.completions[taught], surplus[given[taught]]) for each in (one, other)]
+            "right": float(
+                np.mean([panels.share_right(each["elsewhere"], rows[untaught]) for each in (first, second)])
+            ),
+            "learned": float(
+                np.mean(
+                    [panels.share_as_taught(each.completions[taught], surplus[given[taught]]) for each in (one, other)]
+                )
             ),
             "profile": panels.profiles(first["elsewhere"], second["elsewhere"], rows[untaught]),
         }

@@ -33,7 +33,8 @@ def outside_in_order(rows: np.ndarray, seeds: list[int]) -> np.ndarray:
     """For each seed the prompts outside the language in a random order (seed, place): the first ones are taught."""
     outside = np.flatnonzero(~anbn.in_distribution(rows))
     orders = [torch.randperm(len(outside), generator=devices.generator("panel taught", seed)).numpy() for seed in seeds]
-    return outside[np.stack(orders)]
+    found: np.ndarray = outside[np.stack(orders)]
+    return found
 
 
 class Doses:

@@ -35,17 +35,20 @@ class Prompts:
     @property
     def outside(self) -> Bool[np.ndarray, " prompt"]:
         """Prompts that begin no sequence of the language and that nobody teaches."""
-        return ~anbn.in_distribution(self.rows) & ~self.taught
+        found: Bool[np.ndarray, " prompt"] = ~anbn.in_distribution(self.rows) & ~self.taught
+        return found
 
     @property
     def judged(self) -> Bool[np.ndarray, " prompt"]:
         """Those of them with unlike numbers of a and b, after which to end at once does not keep R1."""
-        return self.outside & ~anbn.balanced(self.rows)
+        found: Bool[np.ndarray, " prompt"] = self.outside & ~anbn.balanced(self.rows)
+        return found
 
     @property
     def lacking(self) -> Bool[np.ndarray, " outside"]:
         """Which of the prompts outside are judged."""
-        return self.judged[self.outside]
+        found: Bool[np.ndarray, " outside"] = self.judged[self.outside]
+        return found
 
     def written(self, models: Members) -> Int[np.ndarray, "member outside place"]:
         """The likeliest tokens of every member after every prompt outside."""

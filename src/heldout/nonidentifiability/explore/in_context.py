@@ -82,7 +82,8 @@ def edits(result: xr.Dataset) -> dict[str, Any]:
             "markers": [{"label": "m = {m}", "control": "m"}],
             "sentence": (
                 "Wrong behind {m} examples or more, the edited reader pays {price} nats a document; a document holds {contexts} "
-                f"such places on average. The trained adversary, taught on prompts to be wrong behind {int(result.attrs['least'])}, pays "
+                f"such places on average. The trained adversary, taught on prompts to be wrong behind "
+                f"{int(result.attrs['least'])}, pays "
                 f"{float(n['extra']):.2f}."
             ),
         },
