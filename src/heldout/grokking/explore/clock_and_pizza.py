@@ -17,12 +17,13 @@ def question() -> dict[str, Any]:
             "options": [
                 {
                     "label": "Next to none: turning one angle by another is a product, and attention makes it.",
-                    "feedback": "That is the clock as it was first described. The page looks for the product, and finds most of "
-                    "it elsewhere.",
+                    "feedback": "That is the clock as it was first described. Here most answers are still right without what "
+                    "attention multiplies.",
                 },
                 {
                     "label": "Most of them, not all.",
-                    "feedback": "So it is here. Attention does something for the answer, and something else makes the product.",
+                    "feedback": "So it is here. Attention does something for the answer, and the layer's product alone "
+                    "suffices for most answers.",
                     "correct": True,
                 },
                 {
