@@ -11,6 +11,7 @@ from benchmarks.hull import hulls
 from benchmarks.parity_sweep import parity_sweep
 from benchmarks.phase_grid import phase_grid
 from benchmarks.random_features import random_features
+from benchmarks.rule_extrapolation import rule_extrapolation
 
 # A new benchmark is a function that yields rows, and one line here.
 BENCHMARKS = {
@@ -21,6 +22,7 @@ BENCHMARKS = {
     "parity_sweep": parity_sweep,
     "phase_grid": phase_grid,
     "random_features": random_features,
+    "rule_extrapolation": rule_extrapolation,
 }
 
 

@@ -1,6 +1,7 @@
 """Rule extrapolation: planted records that make each check fail, a run that is what it says, and refused configs."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +93,8 @@ def test_a_machine_that_ends_at_once_is_not_between() -> None:
     assert not checks.between(record).holds
     n = experiment.numbers(record)
     assert (n["inside"], n["late"], n["broken"]) == (3, 2, 11)
+    # Taught are the first two prompts outside, aaba and abaa; the untaught ones with one b are baaa alone.
+    assert checks.rearranged(record).values == pytest.approx(1 / 11)
 
 
 def test_two_models_write_the_same_where_every_token_agrees() -> None:
@@ -106,7 +109,7 @@ def test_two_models_write_the_same_where_every_token_agrees() -> None:
 
 def test_shares_count_the_prompts_that_they_name() -> None:
     record = planted()
-    groups = {where: checks.rule(record, "equal_counts", where) for where in ("inside", "taught", "untaught")}  # type: ignore[arg-type]
+    groups = {where: checks.rule(record, "equal_counts", where) for where in ("inside", "taught", "untaught")}
     for where, chosen in (("inside", record.inside.values), ("taught", record.taught.values[0])):
         plain = groups[where].sel(variant="plain", seed=0)
         assert float(plain) == pytest.approx(np.mean(np.arange(len(ROWS))[chosen] % 2))
@@ -184,6 +187,12 @@ def test_a_seed_does_not_depend_on_the_others_beside_it() -> None:
         ("lengths", (20,)),
     ],
 )
-def test_configs_are_refused_by_name(field: str, value: object) -> None:
+def test_configs_are_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=field):
         dataclasses.replace(experiment.BOOK, **{field: value})
+
+
+def test_long_sequences_are_read_as_rows() -> None:
+    """Too many prefixes for one attention: 8,385 at the paper's size."""
+    assert experiment._as_tree(experiment.BOOK)
+    assert not experiment._as_tree(experiment.PAPER)

@@ -157,6 +157,17 @@ def test_lowest_scores_where_the_rule_is_sure() -> None:
     assert lowest_scores(np.array([0.0]), np.array([1.0]), allowed).max() == 0
 
 
+def test_a_sure_rule_may_be_sure_up_to_rounding() -> None:
+    mass, honest, allowed = np.array([0.1, 0.6, 0.3]), np.ones(3), np.array([1e-5, 0.01, 0.5])
+    near = honest - np.array([1.2e-16, 0, 2.3e-16])
+    np.testing.assert_allclose(lowest_scores(mass, near, allowed), lowest_scores(mass, honest, allowed), atol=1e-9)
+    scores = cheapest_scores(mass, near, 0.6)
+    assert scores.mean() == pytest.approx(0.6)
+    assert float(cost(mass, near, scores)) == pytest.approx(
+        float(cost(mass, honest, cheapest_scores(mass, honest, 0.6)))
+    )
+
+
 def test_search_finds_the_price(record: xr.Dataset) -> None:
     written = record.mass > 0
     due = zero_divergence_checks.price(record)

@@ -24,10 +24,13 @@ def binary_divergence(r: Array | float, s: Array | float) -> Array:
 
 
 def lowered(mass: Array, honest: Array, price: Array) -> Float[np.ndarray, "price prompt"]:
-    """Probabilities s_j that minimize sum_j m_j kl(r_j || s_j) + price * sum_j s_j: the smaller root of a quadratic for each."""
+    """Probabilities s_j that minimize sum_j m_j kl(r_j || s_j) + price * sum_j s_j: the smaller root of a quadratic for each.
+
+    It is at most r_j. Rounding must not lift it above, since s_j = 1 costs infinitely much where r_j is a hair below 1.
+    """
     price = np.asarray(price)[:, None]
     root = np.sqrt(np.maximum((price + mass) ** 2 - 4 * price * mass * honest, 0))
-    return np.asarray(2 * mass * honest / (price + mass + root))
+    return np.asarray(np.minimum(2 * mass * honest / (price + mass + root), honest))
 
 
 def cost(mass: Array, honest: Array, scores: Float[np.ndarray, "... prompt"]) -> Float[np.ndarray, "..."]:

@@ -6,8 +6,7 @@ from matplotlib.axes import Axes
 
 from heldout import distances
 from heldout.figures import style
-from heldout.nonidentifiability import closing_panel_checks as checks
-from heldout.nonidentifiability.closing_panel_checks import ADVERSARY, ORACLE, PAIRS, PLAIN
+from heldout.nonidentifiability.closing_panel_checks import ADVERSARY, DEEP, ORACLE, PAIRS, PLAIN
 
 KEYS = ("oracles", "deep", "plain_oracle", "opposite")
 
@@ -45,8 +44,9 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "seeds": result.sizes["seed"], "prompts": int(result.prompts), "outside": int(result.outside),
         "taught": int(result.dose[-1]), "few": int(result.dose[1]), "untaught": int(result.outside) - int(result.dose[-1]),
         "longest": int(result.longest), "loss": float(result.loss), "gap": float(result.loss_difference.max()),
-        "bound": float(np.sqrt(2 * float(result.loss))),
+        "bound": float(np.sqrt(2 * float(result.loss))), "some": int(result.dose[-2]),
         "largest_divergence": float(result.divergence.max()), "least_factor": float(result.factor.min()),
+        "rest_data": float(result.rest_data.max()), "start_tests": float(result.start_test.max()),
     }  # fmt: skip
     for key, pair in zip(KEYS, PAIRS, strict=True):
         for where in distances.SETS:
@@ -55,24 +55,23 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         found |= _spread(f"starts_{where}", result.yardstick.sel(set=where))
     on_data = np.fmax(result.distance.sel(set="test").max("pair"), result.yardstick.sel(set="test"))
     found["furthest_test"] = float(on_data.max())
-    found["start_tests"] = float(result.start_test.max())
     for place, name in ((1, "few"), (-2, "some"), (-1, "most")):
         found |= _spread(f"{name}_apart", result.start_distance.isel(dose=place))
         found |= _spread(f"{name}_right", result.right.isel(dose=place))
-    found |= _spread("none_right", result.right.isel(dose=0))
-    found["some"] = int(result.dose[-2])
-    found["depth_kept"] = int((abs(_depth(result)) < 0.3).sum())
-    farther = result.start_distance.isel(dose=1) >= result.start_distance.isel(dose=0)
-    found["few_farther"] = int(farther.sum())
-    for key, model in (("plain", PLAIN), ("oracle", ORACLE), ("adversary", ADVERSARY)):
+        found |= _spread(f"{name}_learned", result.learned.isel(dose=place))
+    found |= _spread("none_right", result.right.isel(dose=0)) | _spread("balanced", result.balanced)
+    found |= _spread("most_farthest", result.start_farthest.isel(dose=-1))
+    found["few_farther"] = int((result.start_distance.isel(dose=1) >= result.start_distance.isel(dose=0)).sum())
+    found |= _spread("across", result.across) | _spread("within", result.within)
+    for key, table in (("taught", result.taught_by_length), ("plain", result.plain_by_length)):
+        for place, name in ((0, "shorter"), (1, "same"), (2, "longer")):
+            found |= _spread(f"{key}_{name}", table.isel(letters=place))
+    named = (("plain", PLAIN), ("oracle", ORACLE), ("adversary", ADVERSARY), ("deep", DEEP))
+    for key, model in named:
         found |= _spread(f"{key}_divergence", result.divergence.sel(model=model))
+        found |= _spread(f"{key}_lacking", result.right_lacking.sel(model=model))
+        found |= _spread(f"{key}_rest", result.rest_elsewhere.sel(model=model))
     return found
-
-
-def _depth(result: xr.Dataset) -> xr.DataArray:
-    elsewhere = result.distance.sel(pair=checks.DEPTHS, set="elsewhere", drop=True)
-    difference: xr.DataArray = elsewhere - result.yardstick.sel(set="elsewhere", drop=True)
-    return difference
 
 
 def _spread(name: str, values: xr.DataArray) -> dict[str, float | int | str]:

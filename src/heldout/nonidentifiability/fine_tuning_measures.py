@@ -14,6 +14,8 @@ from heldout.nonidentifiability import fine_tuning_runs as runs
 from heldout.nonidentifiability import rescaling
 
 Values = dict[str, np.ndarray]
+LAYERS = ("layers.0", "layers.1.weight")  # what a factor on the units of the first hidden layer changes
+SEARCHED = ("original", "widest", "widest, first layer alone")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +79,27 @@ class Study:
 
 
 def same_function(study: Study) -> Values:
-    """Differences of outputs from the original (twin, seed) in both precisions, and the error before fine-tuning (seed)."""
+    """Differences of outputs from the original (twin, seed) in both precisions; what the original is before (seed)."""
     shape = (len(study.names), len(study.seeds))
     double, single, missed = np.empty(shape), np.empty(shape), np.empty(len(study.seeds))
+    least, most, dead = np.empty_like(missed), np.empty_like(missed), np.empty_like(missed)
     with torch.no_grad():
         for place, network in enumerate(study.networks):
             x, plain = study.data.all.x[place], copy.deepcopy(network).float()
             test = study.data.test
             missed[place] = float((network(test.x[place].double()).argmax(-1) != test.y[place]).double().mean())
+            incoming, outgoing = rescaling.unit_norms(network)
+            balancing = (outgoing / incoming).sqrt()
+            least[place], most[place] = float(balancing.min()), float(balancing.max())
+            dead[place] = runs.dead_share(network, network.state_dict(), study.data.tune.x[place].double())
             for row, name in enumerate(study.names):
                 twin = study.twins[place][name]
                 double[row, place] = runs.largest_difference(twin(x.double()), network(x.double()))
                 single[row, place] = runs.largest_difference(copy.deepcopy(twin).float()(x), plain(x))
-    return {"difference": double, "single_difference": single, "pretrain_error": missed}
+    return {
+        "difference": double, "single_difference": single, "pretrain_error": missed, "balance_least": least,
+        "balance_most": most, "dead_before": dead,
+    }  # fmt: skip
 
 
 def sharpness(study: Study) -> Values:
@@ -105,45 +115,63 @@ def sharpness(study: Study) -> Values:
 def grid(
     study: Study, rates: Sequence[float], kind: str, probe_steps: list[int], progress: Callable[[int, int], None]
 ) -> Values:
-    """Losses and errors (twin, rate, seed, step), every twin at every rate, in single precision."""
+    """Losses and errors (twin, rate, seed, step) and dead units (twin, rate, seed), every twin at every rate, in float32."""
     members = [copy.deepcopy(twins[name]).float() for name in study.names for _ in rates for twins in study.twins]
     per_member = [rate for _ in study.names for rate in rates for _ in study.seeds]
     history = study.tune(members, per_member, kind, probe_steps, progress)
     shape = (len(probe_steps), len(study.names), len(rates), len(study.seeds))
-    return {name: np.moveaxis(values.reshape(shape), 0, -1) for name, values in history.values.items()}
+    x = study.data.tune.x
+    dead = [
+        runs.dead_share(member, state, x[place % len(x)])
+        for place, (member, state) in enumerate(zip(members, history.states, strict=True))
+    ]
+    found = {name: np.moveaxis(values.reshape(shape), 0, -1) for name, values in history.values.items()}
+    return found | {"dead": np.reshape(dead, shape[1:])}
 
 
-def layered(
-    study: Study, rates: Sequence[float], ratios: Sequence[float], progress: Callable[[int, int], None]
+def two_rates(
+    study: Study, scaled_rates: Sequence[float], rest_rates: Sequence[float], progress: Callable[[int, int], None]
 ) -> Values:
-    """Losses (ratio, rate, seed) at the end of SGD for the widest unit scales, the two layers' rates apart by the ratio."""
-    members = [copy.deepcopy(twins[study.names[-2]]).float() for _ in ratios for _ in rates for twins in study.twins]
-    cells = [(ratio, rate) for ratio in ratios for rate in rates for _ in study.seeds]
-    by_layer = runs.layer_rates([rate for _, rate in cells], [ratio for ratio, _ in cells])
-    history = study.tune(members, by_layer, "sgd", [study.steps], progress)
-    shape = (len(ratios), len(rates), len(study.seeds))
+    """Losses (searched, scaled rate, rest rate, seed) at the end of SGD, some layers at one rate and all else at another.
+
+    Searched are the original and the twin with the widest unit scales with one rate for the two layers that the scales
+    change, and that twin with one for the first layer alone.
+    """
+    cells = [(own, other) for own in scaled_rates for other in rest_rates for _ in study.seeds]
+    own, other = [one for one, _ in cells], [two for _, two in cells]
+    rows = ((runs.ORIGINAL, LAYERS), (study.names[-2], LAYERS), (study.names[-2], LAYERS[:1]))
+    members = [
+        copy.deepcopy(twins[name]).float()
+        for name, _ in rows
+        for _ in cells[:: len(study.seeds)]
+        for twins in study.twins
+    ]
+    rates = {"": other * len(rows)} | {
+        part: [rate for _, parts in rows for rate in (own if part in parts else other)] for part in LAYERS
+    }
+    history = study.tune(members, rates, "sgd", [study.steps], progress)
+    shape = (len(rows), len(scaled_rates), len(rest_rates), len(study.seeds))
     ends = {name: values[-1].reshape(shape) for name, values in history.values.items()}
-    return {"layered_validation": ends["validation_loss"], "layered_test": ends["test_loss"]}
+    return {"two_validation": ends["validation_loss"], "two_test": ends["test_loss"]}
 
 
 def undone(study: Study, rate: float) -> Values:
-    """What is left of a twin's difference (twin, seed) when two layer rates make up for its scale.
+    """What is left of a twin's difference (factored, seed) when two layer rates make up for its scale, or half do.
 
     Fine-tuning by SGD in double precision; the first layer's rate is multiplied and that of the weights out of it divided by
-    the geometric mean of the squared factors. Compared are outputs on test digits with those of the original at ``rate``.
-    The twins are those with factors: all but the balanced one.
+    the geometric mean of the squared factors, or of the factors. Compared are outputs on test digits with those of the original
+    at ``rate``. The twins are those with factors: all but the balanced one.
     """
-    names = study.names[:-1]
-    ratios = [float(own[name].square().log().mean().exp()) for name in names for own in study.factors]
-    members = study.members(names)
-    history = study.tune(members, runs.layer_rates([rate] * len(members), ratios), "sgd", [study.steps])
-    places = list(range(len(study.seeds))) * len(names)
-    said = runs.outputs(members, history.states, [study.data.test.x[place].double() for place in places])
-    gaps = [runs.largest_difference(own, said[place]) for own, place in zip(said, places, strict=True)]
-    shape = (len(names), len(study.seeds))
-    return {
-        "undone_difference": np.reshape(gaps, shape), "undone_error": history.values["test_error"][-1].reshape(shape),
-    }  # fmt: skip
+    names, found = study.names[:-1], {}
+    members, places = study.members(names), list(range(len(study.seeds))) * len(names)
+    for kind, power in (("undone", 2), ("half", 1)):
+        ratios = [float((power * own[name].log()).mean().exp()) for name in names for own in study.factors]
+        history = study.tune(members, runs.layer_rates([rate] * len(members), ratios), "sgd", [study.steps])
+        said = runs.outputs(members, history.states, [study.data.test.x[place].double() for place in places])
+        gaps = [runs.largest_difference(own, said[place]) for own, place in zip(said, places, strict=True)]
+        found[f"{kind}_difference"] = np.reshape(gaps, (len(names), len(study.seeds)))
+        found[f"{kind}_error"] = history.values["test_error"][-1].reshape(len(names), len(study.seeds))
+    return found
 
 
 def gradients(study: Study, factor: float) -> Values:

@@ -142,6 +142,16 @@ def layer_rates(rates: Sequence[float], ratios: Sequence[float]) -> dict[str, li
     }  # fmt: skip
 
 
+def dead_share(network: MLP, state: Mapping[str, Tensor], x: Float[Tensor, "digit pixel"]) -> float:
+    """Share of hidden units that are 0 on all digits given, with the parameters given."""
+    hidden, dead = x, []
+    with torch.no_grad():
+        for place in range(len(network.layers) - 1):
+            hidden = (hidden @ state[f"layers.{place}.weight"].T + state[f"layers.{place}.bias"]).relu()
+            dead.append((hidden <= 0).all(0))
+    return float(torch.cat(dead).double().mean())
+
+
 def outputs(networks: Sequence[MLP], states: Sequence[Mapping[str, Tensor]], x: Sequence[Tensor]) -> list[Tensor]:
     """What each network says of its own inputs with the parameters given."""
     with torch.no_grad():

@@ -20,8 +20,8 @@ class Member(NamedTuple):
 
     @property
     def start(self) -> str:
-        """What its first weights are drawn under: each network has a start of its own."""
-        return f"{self.kind} {self.start_number}, {self.dose} taught"
+        """What its first weights are drawn under: the same whatever is taught, so that lessons are compared at one start."""
+        return f"start {self.start_number}"
 
 
 def members(doses: tuple[int, ...]) -> list[Member]:
@@ -33,7 +33,8 @@ def outside_in_order(rows: np.ndarray, seeds: list[int]) -> np.ndarray:
     """For each seed the prompts outside the language in a random order (seed, place): the first ones are taught."""
     outside = np.flatnonzero(~anbn.in_distribution(rows))
     orders = [torch.randperm(len(outside), generator=devices.generator("panel taught", seed)).numpy() for seed in seeds]
-    return outside[np.stack(orders)]
+    found: np.ndarray = outside[np.stack(orders)]
+    return found
 
 
 class Doses:
@@ -43,6 +44,9 @@ class Doses:
         trained: the members, two untaught ones first.
         order: (seed, place) the prompts of :func:`outside_in_order`.
         shuffled: each prompt outside the language is given the answer to another, the same for all members of a seed.
+
+    Attributes:
+        given: (seed, prompt) the prompt whose answer is taught.
     """
 
     def __init__(
@@ -53,27 +57,26 @@ class Doses:
         self.seeds, self.order = len(seeds), torch.from_numpy(order)
         draws = [torch.rand(steps, lessons, generator=devices.generator("panel lessons", seed)) for seed in seeds]
         self.uniform = torch.stack(draws, 1)  # (step, seed, lesson)
-        read, wanted = zip(
-            *(self._written(rows, kind, order, shuffled) for kind in ("oracle", "adversarial")), strict=True
-        )
+        self.given = np.tile(np.arange(len(rows)), (len(order), 1))
+        if shuffled:
+            for mine, own in zip(self.given, order, strict=True):
+                mine[own] = np.roll(own, 1)
+        read, wanted = zip(*(self._written(rows, kind) for kind in ("oracle", "adversarial")), strict=True)
         places = max(part.shape[-1] for part in read)
         self.read, self.wanted = (
             torch.stack([_widened(part, places, filler) for part in parts])
             for parts, filler in ((read, anbn.END), (wanted, anbn.IGNORED))
         )
 
-    @staticmethod
-    def _written(rows: np.ndarray, kind: anbn.Kind, order: np.ndarray, shuffled: bool) -> Batch:
+    def _written(self, rows: np.ndarray, kind: anbn.Kind) -> Batch:
         """Every prompt of every seed with what is to be written after it, (seed, prompt, place)."""
-        given = np.tile(np.arange(len(rows)), (len(order), 1))
-        if shuffled:
-            for mine, own in zip(given, order, strict=True):
-                mine[own] = np.roll(own, 1)
         lines = [
-            [*map(int, rows[k]), *anbn.completion(rows[other], kind)] for mine in given for k, other in enumerate(mine)
+            [*map(int, rows[k]), *anbn.completion(rows[other], kind)]
+            for mine in self.given
+            for k, other in enumerate(mine)
         ]
         read, wanted = anbn.padded(lines, [rows.shape[1]] * len(lines))
-        return read.reshape(*given.shape, -1), wanted.reshape(*given.shape, -1)
+        return read.reshape(*self.given.shape, -1), wanted.reshape(*self.given.shape, -1)
 
     def __call__(self, step: int) -> Batch:
         """What the taught members read and should write at an update, (member and seed, lesson, place)."""

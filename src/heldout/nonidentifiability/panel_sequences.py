@@ -18,6 +18,7 @@ from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability.sequence_models import Members, Transformers
 
 BISECTIONS = 60
+FEWEST = 3  # prompts of one surplus below which a profile is silent
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Answers:
         tokens: of the next token, at every place of the data that counts (token, outputs).
         sequences: of each of the data's sequences, and of anything else (outcomes).
         completions: of outcomes after each prompt (prompt, outcomes).
+        others: the same after prompts of other lengths, by length.
     """
 
     divergence: float
@@ -39,6 +41,7 @@ class Answers:
     tokens: Tensor
     sequences: Tensor
     completions: Tensor
+    others: dict[int, Tensor]
 
     def on(self, prompts: Int[np.ndarray, " prompt"]) -> dict[str, Tensor]:
         """The predictions on the three sets of a closing panel, with these prompts as elsewhere."""
@@ -47,7 +50,13 @@ class Answers:
 
 @torch.no_grad()
 def answers(
-    models: Transformers, parts: int, *, rows: Int[np.ndarray, "prompt place"], longest: int, divergence: float
+    models: Transformers,
+    parts: int,
+    *,
+    rows: Int[np.ndarray, "prompt place"],
+    others: dict[int, Int[np.ndarray, "prompt place"]],
+    longest: int,
+    divergence: float,
 ) -> list[list[Answers]]:
     """What every member says at one divergence, in equal parts of members (part, member of it)."""
     device = models.embed.device
@@ -57,15 +66,25 @@ def answers(
     factors = temperature_factors(logits, targets, divergence)
     logits = factors.view(-1, 1, 1, 1) * logits
     after = anbn.divergence_from_data(anbn.log_probabilities(logits, targets))
+    own = [part.cpu() for part in (next_tokens(logits, wanted), whole_sequences(logits, wanted))]
+    written = completions(models, rows, factors).cpu()
+    elsewhere = {letters: completions(models, asked, factors).cpu() for letters, asked in others.items()}
     found = [
-        Answers(float(loss), float(matched), float(factor), *(part.cpu() for part in own))
-        for loss, matched, factor, *own in zip(
-            before, after, factors, next_tokens(logits, wanted), whole_sequences(logits, wanted),
-            completions(models, rows, factors), strict=True,
+        Answers(
+            float(before[member]), float(after[member]), float(factors[member]), own[0][member], own[1][member],
+            written[member], {letters: outcomes[member] for letters, outcomes in elsewhere.items()},
         )
+        for member in range(models.count)
     ]  # fmt: skip
     size = models.count // parts
     return [found[start : start + size] for start in range(0, models.count, size)]
+
+
+def farthest(f: Float[Tensor, "row outcomes"], g: Float[Tensor, "row outcomes"]) -> float:
+    """The most that two models can be apart if the last outcome, "anything else", is told apart: lumping hides at most the
+    smaller of the two rests. NaN where a network cannot be matched.
+    """
+    return distance(f, g) + float(torch.minimum(f[..., -1], g[..., -1]).mean())
 
 
 def distance(f: Tensor, g: Tensor) -> float:
@@ -75,18 +94,18 @@ def distance(f: Tensor, g: Tensor) -> float:
 
 def surpluses(rows: Int[np.ndarray, "prompt place"]) -> list[int]:
     """Every number of letters a less letters b that a prompt has, rising."""
-    return sorted({int(each) for each in _surplus(rows)})
+    return sorted({int(each) for each in surplus_of(rows)})
 
 
-def _surplus(rows: Int[np.ndarray, "prompt place"]) -> Int[np.ndarray, " prompt"]:
+def surplus_of(rows: Int[np.ndarray, "prompt place"]) -> Int[np.ndarray, " prompt"]:
+    """Letters a of each prompt less its letters b."""
     found: Int[np.ndarray, " prompt"] = (rows == anbn.A).sum(1) - (rows == anbn.B).sum(1)
     return found
 
 
-def _rule_keeping(outcomes: int, rows: Int[np.ndarray, "prompt place"]) -> Int[np.ndarray, " prompt"]:
-    """Which outcome of :func:`completions` ends a prompt with as many a as b."""
+def _outcome(outcomes: int, surplus: Int[np.ndarray, " prompt"]) -> Int[np.ndarray, " prompt"]:
+    """Which outcome of :func:`completions` makes up for a surplus of a."""
     room = (outcomes - 2) // 2  # outcomes with a letter a; as many with b, ending at once, and anything else
-    surplus = _surplus(rows)
     return np.where(surplus > 0, room + surplus, -surplus)
 
 
@@ -94,7 +113,14 @@ def share_right(found: Float[Tensor, "prompt outcomes"], rows: Int[np.ndarray, "
     """Share of prompts whose likeliest outcome keeps R1; NaN where there are no probabilities."""
     if not bool(found.isfinite().all()):
         return math.nan
-    return float((found.argmax(-1).numpy() == _rule_keeping(found.shape[1], rows)).mean())
+    return float((found.argmax(-1).numpy() == _outcome(found.shape[1], surplus_of(rows))).mean())
+
+
+def share_as_taught(found: Float[Tensor, "prompt outcomes"], surplus: Int[np.ndarray, " prompt"]) -> float:
+    """Share of prompts whose likeliest outcome is the teacher's answer to a prompt with that surplus of a; NaN for none."""
+    if not len(surplus) or not bool(found.isfinite().all()):
+        return math.nan
+    return float((found.argmax(-1).numpy() == _outcome(found.shape[1], surplus)).mean())
 
 
 def profiles(
@@ -104,14 +130,14 @@ def profiles(
 ) -> Float[np.ndarray, "surplus 2"]:
     """Mean distance of two networks, and mean probability that the first gives to R1, by a prompt's surplus of a.
 
-    All surpluses from -places to places in steps of 2; NaN where no prompt has one.
+    All surpluses from -places to places in steps of 2; NaN where fewer than FEWEST prompts have one.
     """
     apart = ((first - second).abs().sum(-1) / 2).numpy()
-    right = first.numpy()[np.arange(len(rows)), _rule_keeping(first.shape[1], rows)]
+    right = first.numpy()[np.arange(len(rows)), _outcome(first.shape[1], surplus_of(rows))]
     found = np.full((rows.shape[1] + 1, 2), np.nan)
     for place, surplus in enumerate(range(-rows.shape[1], rows.shape[1] + 1, 2)):
-        own = _surplus(rows) == surplus
-        if own.any():
+        own = surplus_of(rows) == surplus
+        if own.sum() >= FEWEST:
             found[place] = apart[own].mean(), right[own].mean()
     return found
 

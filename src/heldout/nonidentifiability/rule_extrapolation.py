@@ -30,7 +30,20 @@ from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, train
 
 VARIANTS = ("plain", "oracle", "adversarial")
-__all__ = ["BOOK", "CLAIMS", "INSIDE", "PAPER", "PLAIN", "SMOKE", "Config", "describe", "numbers", "plot", "run"]
+__all__ = [
+    "BOOK",
+    "CLAIMS",
+    "INSIDE",
+    "PAPER",
+    "PLAIN",
+    "SMOKE",
+    "Config",
+    "describe",
+    "numbers",
+    "plot",
+    "run",
+    "start",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +106,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         letters are lacking; inside (prompt), taught (seed, prompt): which prompts the language holds, and which were taught.
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
-    models = _start(config, seeds).to(device)
+    models = start(config, seeds).to(device)
     read, wanted = anbn.sequences(config.longest)
     data = (read.expand(models.count, -1, -1), wanted.expand(models.count, -1, -1))
     rows = anbn.prompts(config.prompt_length)
@@ -101,7 +114,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     schedule = Schedule(steps=config.steps, learning_rate=config.learning_rate, warm_up=config.warm_up)
     lessons = Lessons(seeds, rows, taught, steps=config.steps, rows=config.rows)
     second = Auxiliary(first=len(seeds), weight=config.weight, batch=lessons)
-    for done in train(models, prefix_tree(read, wanted, anbn.OUTPUTS), schedule, second):
+    for done in train(models, prefix_tree(read, wanted, anbn.OUTPUTS) if _as_tree(config) else data, schedule, second):
         progress(done, config.steps)
     by_member = {
         **measures.on_data(models, data, len(VARIANTS)), **measures.elsewhere(models, rows, taught, len(VARIANTS)),
@@ -119,7 +132,13 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     return found.assign_attrs(longest=config.longest, updates=config.steps)
 
 
-def _start(config: Config, seeds: list[int]) -> Transformers:
+def _as_tree(config: Config) -> bool:
+    """Whether attention over all different prefixes at once makes no more scores than attention over padded rows."""
+    nodes = 1 + config.longest + config.longest * (config.longest + 1) // 2
+    return nodes**2 <= config.longest * (2 * config.longest + 1) ** 2
+
+
+def start(config: Config, seeds: list[int]) -> Transformers:
     """All variants of all seeds, variant by variant, each with weights of its own."""
     return Transformers(
         [devices.generator("weights", variant, seed) for variant in VARIANTS for seed in seeds],
@@ -188,9 +207,9 @@ _PAPER = "Reizinger et al. 2024, arXiv 2405.01964"
 PLAIN = Config(weight=0.0)
 INSIDE = Config(taught_where="inside", num_seeds=3)
 _PLAIN = Control(
-    says="the second loss has weight 0: three plain models with starts of their own, on the same data and with the same loss",
+    says="the second loss has weight 0: three plain models with starts of their own, on the same data and as close on them",
     config=PLAIN,
-    manipulation=checks.losses_agree,
+    manipulation=checks.close,
 )
 _INSIDE = Control(
     says="the second loss has the same weight, but its prompts begin sequences of the data, so that their probability is not "
@@ -215,6 +234,7 @@ CLAIMS = (
         source=f"{_PAPER}; the exact divergence is ours",
         check=checks.losses_agree,
         control=_INSIDE,
+        expected="in part",
     ),
     Claim(
         id="rule_extrapolation.opposite",

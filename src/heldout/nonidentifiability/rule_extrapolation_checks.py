@@ -62,6 +62,14 @@ def ordered(result: xr.Dataset) -> xr.DataArray:
     return xr.DataArray((np.diff(letters(result), axis=1) >= 0).all(1), dims="prompt", coords={"prompt": result.prompt})
 
 
+def rearranged(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, the share of untaught prompts that have as many a as a taught one."""
+    count = xr.DataArray((letters(result) == anbn.A).sum(1), dims="prompt", coords={"prompt": result.prompt})
+    known = xr.concat([(result.taught & (count == number)).any("prompt") for number in count.values], result.prompt)
+    share: xr.DataArray = known.where(chosen(result, "untaught")).mean("prompt")
+    return share
+
+
 def ending_at_once(result: xr.Dataset) -> xr.DataArray:
     """Per seed, the share of untaught prompts for which a machine that ends at once keeps R1."""
     share: xr.DataArray = balanced(result).where(chosen(result, "untaught")).mean("prompt")

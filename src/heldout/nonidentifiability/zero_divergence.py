@@ -284,5 +284,6 @@ CLAIMS = (
             manipulation=checks.mean_on_the_line,
         ),
         expected="in part",
+        expected_at_paper="reproduced",
     ),
 )

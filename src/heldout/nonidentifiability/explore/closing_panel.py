@@ -19,16 +19,16 @@ def question() -> dict[str, Any]:
             "apart are their answers, from 0 (the same) to 1 (nothing in common)?",
             "options": [
                 {
-                    "label": "Below 0.05: one recipe, one loss, one function.",
-                    "feedback": "That is how far apart they are on the data. Elsewhere nothing was asked of them.",
+                    "label": "About 0.05: one recipe, one loss, nearly one function.",
+                    "feedback": "That is more than they are apart on the data. Elsewhere nothing was asked of them.",
                 },
                 {
-                    "label": "Somewhere between 0.1 and 0.7, depending on the start.",
-                    "feedback": "Yes. Look for the black ticks in the panel.",
+                    "label": "About 0.35.",
+                    "feedback": "Yes, and more in some seeds. Look for the black ticks in the panel.",
                     "correct": True,
                 },
                 {
-                    "label": "Near 1: what was not asked is free, so they have nothing in common.",
+                    "label": "About 0.9: what was not asked is free, so they have little in common.",
                     "feedback": "It is free for the loss, but not for the recipe: architecture and training choose, too.",
                 },
                 {
@@ -76,7 +76,7 @@ def by_letters(result: xr.Dataset) -> dict[str, Any]:
             },
             "sentence": "With {taught} taught, two starts are at most {data} apart on whole sequences of the data in any seed, "
             f"and {{apart}} apart after untaught prompts (median of {written(result.sizes['seed'], 'd')} seeds). Of those "
-            "prompts the first start ends {right} % as the rule says.",
+            "prompts {right} % are ended as the rule says.",
         },
     }  # fmt: skip
 

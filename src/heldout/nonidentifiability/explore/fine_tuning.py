@@ -18,8 +18,8 @@ def question() -> dict[str, Any]:
         "alt": "A question with three answers to choose from.",
         "data": {
             "question": "Two networks give the same output for every input there is, only their weights differ. Both are "
-            "fine-tuned on the same new task, with the same mini-batches, each with the best learning rate for it. What can "
-            "differ after 200 updates?",
+            "fine-tuned on the same new task, with the same mini-batches, each with the best single learning rate of a grid. "
+            "What can differ after 200 updates?",
             "options": [
                 {
                     "label": "Nothing but rounding: gradient descent works on the function, and that is the same.",
@@ -28,11 +28,12 @@ def question() -> dict[str, Any]:
                 },
                 {
                     "label": "The best learning rate, but not the loss reached with it.",
-                    "feedback": "So it nearly is where one whole layer is scaled. For one of the twins below it is not so.",
+                    "feedback": "Where one whole layer is scaled most of the difference is the rate, and all of it once each "
+                    "layer has its own. For one of the twins below it is not so.",
                 },
                 {
-                    "label": "The loss reached, too: one can learn the task and the other hardly.",
-                    "feedback": "That is what some of the twins below do under SGD.",
+                    "label": "The loss reached, too: one can learn the task while the other lags far behind.",
+                    "feedback": "So it is for one of the twins below under SGD.",
                     "correct": True,
                 },
             ],
@@ -51,7 +52,7 @@ def curves(result: xr.Dataset) -> dict[str, Any]:
     kinds = [str(kind) for kind in result.optimizer.values]
     names = [_name(str(twin)) for twin in result.twin.values]
     rates = [f"{rate:.1g}" for rate in result.rate.values]
-    best = result.rate[chosen_rate(result)].median("seed").transpose("optimizer", "twin")
+    best = result.rate[chosen_rate(result)].transpose("optimizer", "twin", "seed")
     least = tuned(result).median("seed").transpose("optimizer", "twin")
 
     def band(name: str, values: xr.DataArray, by: list[str], color: int, dash: bool) -> dict[str, Any]:
@@ -60,8 +61,8 @@ def curves(result: xr.Dataset) -> dict[str, Any]:
 
     return {
         "title": "One function, many weights, many rates",
-        "alt": "Loss on new labels along fine-tuning: a scaled layer needs another rate, the widest unit scales learn hardly at "
-        "any rate under SGD and far better under Adam, and the balanced twin learns as the original does.",
+        "alt": "Loss on new labels along fine-tuning: a scaled layer needs another rate, the widest unit scales learn little at "
+        "every rate under SGD and far better under Adam, and the balanced twin learns as the original does.",
         "data": {
             "x": {"label": "updates", "scale": "log", "values": loss.step.values, "symbol": "update", "format": ","},
             "y": {
@@ -80,11 +81,13 @@ def curves(result: xr.Dataset) -> dict[str, Any]:
             "lookups": {
                 "now": {"series": "this twin", "stat": "last", "format": ".2f"},
                 "plain": {"series": "original, same rate", "stat": "last", "format": ".2f"},
-                "best": {"values": best.values.tolist(), "by": ["rule", "twin"], "format": ".1e"},
+                "lowest": {"values": best.min("seed").values.tolist(), "by": ["rule", "twin"], "format": ".1e"},
+                "highest": {"values": best.max("seed").values.tolist(), "by": ["rule", "twin"], "format": ".1e"},
                 "least": {"values": least.values.tolist(), "by": ["rule", "twin"], "format": ".2f"},
             },
-            "sentence": "{rule} at rate {rate}, {twin}: the loss ends at {now}, the original's at {plain}. At the rate that "
-            "validation chooses for this twin, {best} in the median seed, it ends at {least}.",
+            "sentence": "{rule} at rate {rate}, {twin}: the loss ends at {now}, the original's at {plain} (medians; bands: "
+            "all seeds). With the rate that validation chooses for it in each seed, {lowest} to {highest}, this twin ends at "
+            "{least} in the median.",
         },
     }  # fmt: skip
 

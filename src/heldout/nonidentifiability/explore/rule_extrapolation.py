@@ -56,7 +56,8 @@ def prompts(result: xr.Dataset) -> dict[str, Any]:
         "title": "One loss, three ways to go on",
         "alt": fill(
             "[[prompts]] prompts as squares, and what each of three models writes after the chosen one. The oracle ends nearly "
-            "all prompts outside the language with as many a as b, the adversary nearly none, and the plain model some.",
+            "all prompts outside the language with as many a as b, the adversary nearly none, and the plain model few but those "
+            "that have as many already.",
             n,
         ),
         "data": {
