@@ -17,12 +17,12 @@ from torch.nn import functional
 
 from benchmarks.harness import Row, compare
 from heldout import devices
+from heldout.decoders import Transformers, write
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability.lessons import Lessons, taught_prompts
-from heldout.nonidentifiability.prefix_tree import prefix_tree
 from heldout.nonidentifiability.rule_extrapolation import BOOK, VARIANTS, Config, start
-from heldout.nonidentifiability.sequence_models import Transformers, write
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, token_loss, train
+from heldout.prefix_tree import prefix_tree
 
 TOLERANCE = 1e-3  # of the relative difference of a member's loss after a few updates
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from heldout import devices
+from heldout.decoders import Transformers
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability.anbn import END, IGNORED, START, A, B
-from heldout.nonidentifiability.sequence_models import Transformers
 
 
 def test_sequences_are_all_of_the_language() -> None:

@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 
 from heldout.claims import Evidence
+from heldout.decoders import Transformers
 from heldout.figures.explorable_schema import checked
 from heldout.nonidentifiability import anbn, closing_panel
 from heldout.nonidentifiability import closing_panel_checks as checks
@@ -18,7 +19,6 @@ from heldout.nonidentifiability import panel_comparison as comparison
 from heldout.nonidentifiability import panel_sequences as panels
 from heldout.nonidentifiability.explore.closing_panel import by_letters, question
 from heldout.nonidentifiability.panel_lessons import Doses, Member, members, outside_in_order
-from heldout.nonidentifiability.sequence_models import Transformers
 
 
 @pytest.fixture(scope="module")

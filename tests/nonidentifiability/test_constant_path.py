@@ -6,12 +6,12 @@ import torch
 import xarray as xr
 
 from heldout import devices
+from heldout.decoders import Transformers
 from heldout.nonidentifiability import anbn, constant_path, weight_paths
 from heldout.nonidentifiability import constant_path_checks as checks
 from heldout.nonidentifiability.constant_path import CLAIMS, PAIRS, PATHS, ROUTES, SMOKE, TRAININGS, Config, run
-from heldout.nonidentifiability.prefix_tree import prefix_tree
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Schedule, train
+from heldout.prefix_tree import prefix_tree
 
 
 def small(name: str, count: int = 2) -> Transformers:

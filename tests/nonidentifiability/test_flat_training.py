@@ -6,12 +6,12 @@ import torch
 import xarray as xr
 
 from heldout import devices
+from heldout.decoders import Transformers
 from heldout.nonidentifiability import anbn, flat_training, flatness
 from heldout.nonidentifiability import flat_training_checks as checks
 from heldout.nonidentifiability.flat_training import CLAIMS, SMOKE, Config, run
-from heldout.nonidentifiability.prefix_tree import prefix_tree
 from heldout.nonidentifiability.prompt_scores import Prompts, sequence_logs
-from heldout.nonidentifiability.sequence_models import Transformers
+from heldout.prefix_tree import prefix_tree
 
 
 def small(longest: int = 3, count: int = 2) -> Transformers:

@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 
 from heldout import devices
+from heldout.decoders import Transformers
 from heldout.figures import style
 from heldout.figures.explorable import Explorable
 from heldout.nonidentifiability import chain_mixture
@@ -18,7 +19,6 @@ from heldout.nonidentifiability import in_context_measures as measures
 from heldout.nonidentifiability import in_context_training as training
 from heldout.nonidentifiability.anbn import IGNORED
 from heldout.nonidentifiability.explore.in_context import edits, question
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, token_loss
 
 SEEDS, EXAMPLES = 3, 17

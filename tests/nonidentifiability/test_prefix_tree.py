@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from heldout import devices
+from heldout.decoders import Transformers
 from heldout.nonidentifiability import anbn
-from heldout.nonidentifiability.prefix_tree import prefix_tree
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Schedule, token_loss, train, tree_loss
+from heldout.prefix_tree import prefix_tree
 
 
 def ensemble(count: int) -> Transformers:

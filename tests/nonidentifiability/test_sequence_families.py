@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from heldout import devices
+from heldout.decoders import write
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability.letter_runs import Language
 from heldout.nonidentifiability.level_training import Steady, follow
 from heldout.nonidentifiability.sequence_families import Family, Linears, LSTMs, StateSpaces
-from heldout.nonidentifiability.sequence_models import write
 from heldout.nonidentifiability.sequence_training import train
 
 LANGUAGE = Language(letters=2, longest=4, prompt_length=3)

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from heldout import devices
+from heldout.decoders import Transformers, write
 from heldout.nonidentifiability import anbn
-from heldout.nonidentifiability.sequence_models import Transformers, write
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, token_loss, train
 
 

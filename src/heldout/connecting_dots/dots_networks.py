@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from heldout.connecting_dots.line_batches import Batch
 from heldout.connecting_dots.named_functions import NAME_PLACE, Language
+from heldout.decoders import ALL, Transformers
 from heldout.devices import generator
 from heldout.experiment import require
-from heldout.nonidentifiability.sequence_models import ALL, Transformers
 
 PACKED = 4  # lines in a row of attention: many products of very small matrices cost more than fewer of larger ones
 Edit = Callable[[int, Tensor], Tensor]

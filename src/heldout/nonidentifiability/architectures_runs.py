@@ -5,10 +5,10 @@ import xarray as xr
 from torch import nn
 
 from heldout import devices
+from heldout.decoders import Transformers, write
 from heldout.nonidentifiability.letter_runs import KINDS, Language
 from heldout.nonidentifiability.level_training import Caught, Steady, follow
 from heldout.nonidentifiability.sequence_families import Linears, LSTMs, StateSpaces
-from heldout.nonidentifiability.sequence_models import Transformers, write
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # quantiles of the decays
 MEASURES = {

@@ -22,6 +22,7 @@ from matplotlib.axes import Axes
 
 from heldout import devices, distances
 from heldout.claims import Claim, Control
+from heldout.decoders import Transformers
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import panel
 from heldout.nonidentifiability import anbn
@@ -31,9 +32,8 @@ from heldout.nonidentifiability import panel_comparison as comparison
 from heldout.nonidentifiability import panel_sequences as panels
 from heldout.nonidentifiability.closing_panel_checks import DEEP, OTHER_DEEP, PAIRS
 from heldout.nonidentifiability.panel_lessons import Doses, Member, members, outside_in_order
-from heldout.nonidentifiability.prefix_tree import prefix_tree
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, train
+from heldout.prefix_tree import prefix_tree
 
 
 @dataclass(frozen=True, kw_only=True)

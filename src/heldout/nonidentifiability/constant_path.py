@@ -22,16 +22,16 @@ from torch.nn import functional
 
 from heldout import devices
 from heldout.claims import Claim, Control
+from heldout.decoders import Transformers
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.nonidentifiability import anbn, weight_paths
 from heldout.nonidentifiability import constant_path_checks as checks
 from heldout.nonidentifiability.constant_path_numbers import numbers
 from heldout.nonidentifiability.lessons import Lessons
-from heldout.nonidentifiability.prefix_tree import PrefixTree, prefix_tree
 from heldout.nonidentifiability.prompt_scores import Prompts
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Batch, Schedule, train
+from heldout.prefix_tree import PrefixTree, prefix_tree
 
 __all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "describe", "numbers", "plot", "run"]
 

@@ -19,16 +19,16 @@ from matplotlib.axes import Axes
 
 from heldout import devices
 from heldout.claims import Claim, Control
+from heldout.decoders import Transformers
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.nonidentifiability import anbn, flatness
 from heldout.nonidentifiability import flat_training_checks as checks
 from heldout.nonidentifiability.flat_training_numbers import numbers
 from heldout.nonidentifiability.lessons import Lessons
-from heldout.nonidentifiability.prefix_tree import prefix_tree
 from heldout.nonidentifiability.prompt_scores import Prompts, sequence_logs
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Batch, Schedule, train
+from heldout.prefix_tree import prefix_tree
 
 __all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "describe", "numbers", "plot", "plot_seeds", "run"]
 

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from heldout.decoders import Transformers
 from heldout.experiment import require
-from heldout.nonidentifiability.prefix_tree import PrefixTree
-from heldout.nonidentifiability.sequence_models import Transformers
+from heldout.prefix_tree import PrefixTree
 
 
 def trace(models: Transformers, tree: PrefixTree) -> Float[np.ndarray, " member"]:

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 
 from heldout import devices
 from heldout.claims import Claim, Control
+from heldout.decoders import Transformers
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.nonidentifiability import chain_mixture
@@ -29,7 +30,6 @@ from heldout.nonidentifiability.in_context_checks import VARIANTS
 from heldout.nonidentifiability.in_context_numbers import numbers
 from heldout.nonidentifiability.in_context_plots import plot_path
 from heldout.nonidentifiability.in_context_training import Lessons, Stream, copies, train
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule
 
 __all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "VARIANTS", "Config", "describe", "numbers", "plot", "plot_path", "run"]

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from heldout import devices
+from heldout.decoders import Transformers
 from heldout.nonidentifiability import chain_mixture
 from heldout.nonidentifiability.chain_mixture import Mixture
 from heldout.nonidentifiability.in_context_training import wrong
-from heldout.nonidentifiability.sequence_models import Transformers
 
 READERS = ("bayes", "forgets")
 EDITS = ("swap", "tie")

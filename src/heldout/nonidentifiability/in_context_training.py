@@ -8,10 +8,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from heldout import devices
+from heldout.decoders import Transformers
 from heldout.nonidentifiability import chain_mixture
 from heldout.nonidentifiability.anbn import IGNORED
 from heldout.nonidentifiability.chain_mixture import Mixture
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Batch, Schedule, token_loss
 
 _BLOCK = 64  # updates whose documents are drawn at once

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from heldout.decoders import ALL, Members
 from heldout.nonidentifiability import anbn
-from heldout.nonidentifiability.sequence_models import ALL, Members
 from heldout.nonidentifiability.sequence_training import Batch, Schedule, train
 
 

@@ -12,10 +12,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from heldout.decoders import Members, Transformers
 from heldout.distances import total_variation
 from heldout.experiment import require
 from heldout.nonidentifiability import anbn
-from heldout.nonidentifiability.sequence_models import Members, Transformers
 
 BISECTIONS = 60
 FEWEST = 3  # prompts of one surplus below which a profile is silent

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from heldout.decoders import Members, Transformers, write
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability.lessons import taught_prompts
-from heldout.nonidentifiability.sequence_models import Members, Transformers, write
 from heldout.nonidentifiability.sequence_training import Batch
 
 

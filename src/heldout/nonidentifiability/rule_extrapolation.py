@@ -18,16 +18,16 @@ from matplotlib.axes import Axes
 
 from heldout import devices
 from heldout.claims import Claim, Control
+from heldout.decoders import Transformers
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability import rule_extrapolation_checks as checks
 from heldout.nonidentifiability import rule_measures as measures
 from heldout.nonidentifiability.lessons import Lessons, taught_prompts
-from heldout.nonidentifiability.prefix_tree import prefix_tree
 from heldout.nonidentifiability.rule_extrapolation_numbers import numbers
-from heldout.nonidentifiability.sequence_models import Transformers
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, train
+from heldout.prefix_tree import prefix_tree
 
 VARIANTS = ("plain", "oracle", "adversarial")
 __all__ = [

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from heldout import devices
+from heldout.decoders import Transformers, write
 from heldout.nonidentifiability import anbn
 from heldout.nonidentifiability.lessons import KINDS
-from heldout.nonidentifiability.sequence_models import Transformers, write
 from heldout.nonidentifiability.sequence_training import Batch
 
 

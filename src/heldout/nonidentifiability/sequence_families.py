@@ -1,6 +1,6 @@
 """Three families of sequence models beside the transformers, each many members as one network: every weight has members first.
 
-All keep the protocol of :class:`heldout.nonidentifiability.sequence_models.Members`, so that they are trained and write as the
+All keep the protocol of :class:`heldout.decoders.Members`, so that they are trained and write as the
 transformers do. The first two could read without end; the linear model has a table for every pair of places, and so a last one.
 """
 
@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from heldout.decoders import ALL, State
 from heldout.experiment import require
-from heldout.nonidentifiability.sequence_models import ALL, State
 
 
 class Family(nn.Module):

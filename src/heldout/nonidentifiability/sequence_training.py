@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from heldout.experiment import require
 from heldout.nonidentifiability.anbn import IGNORED
-from heldout.nonidentifiability.prefix_tree import PrefixTree
+from heldout.prefix_tree import PrefixTree
 
 Batch = tuple[Int[Tensor, "member row place"], Int[Tensor, "member row place"]]
 
@@ -85,7 +85,7 @@ def train(
 
     Args:
         models: callable on tokens (member, row, place) and a slice of members, every parameter with members first; with a tree
-            as data also ``on_tree``, see :class:`~heldout.nonidentifiability.sequence_models.Transformers`.
+            as data also ``on_tree``, see :class:`~heldout.decoders.Transformers`.
         data: what is read and what is to be written, (members, sequences, places), or the tree of sequences that all members
             read; all sequences at every update.
         schedule: rate, warm-up, decay and clip.

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from heldout.nonidentifiability.prefix_tree import PrefixTree
-from heldout.nonidentifiability.sequence_models import Transformers
+from heldout.decoders import Transformers
+from heldout.prefix_tree import PrefixTree
 
 
 def part(models: Transformers, chosen: Int[np.ndarray, " some"]) -> Transformers:

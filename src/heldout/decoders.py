@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from heldout.experiment import require
-from heldout.nonidentifiability.prefix_tree import PrefixTree
+from heldout.prefix_tree import PrefixTree
 
 State = list[Tensor]
 ALL = slice(None)
