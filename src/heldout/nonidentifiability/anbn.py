@@ -19,11 +19,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from heldout.experiment import require
-from heldout.prefix_tree import IGNORED
+from heldout.prefix_tree import IGNORED as UNCOUNTED
 
 A, B, END, START = 0, 1, 2, 3
 OUTPUTS = 3  # a, b and the end; the start is only read
 VOCABULARY = 4
+IGNORED = UNCOUNTED  # a target that costs nothing
 Kind = Literal["oracle", "adversarial"]
 
 
