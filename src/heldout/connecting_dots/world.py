@@ -127,8 +127,8 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             style.band(
                 ax, result.share.values, values, color=color, label=label if answer == "other" else "", linestyle=line
             )
-    ax.text(0.0, 0.95, "the first function (dashed)", fontsize=9, va="top")
-    ax.text(1.0, 0.95, "the second (solid)", fontsize=9, va="top", ha="right")
+    ax.text(0.0, 0.95, "first function", fontsize=9, va="top")
+    ax.text(1.0, 0.95, "second function", fontsize=9, va="top", ha="right")
     ax.set(xlabel="share of the second function's row in the name's row", ylabel="share of answers", ylim=(-0.03, 1.03))
     ax.legend(loc="center left")
     return ax
@@ -147,6 +147,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             f"undefined_{task}": float(known.sel(group="undefined").median()),
             f"undefined_{task}_highest": float(known.sel(group="undefined").max()),
             f"unseen_{task}": float(known.sel(group="unseen").median()),
+            f"{task}_third": float(checks.of_a_third(result, task).median()),
         }
         for depth in range(min(2, result.sizes["depth"])):
             at = result.follows.sel(task=task, depth=depth)

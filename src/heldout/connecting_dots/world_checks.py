@@ -22,6 +22,12 @@ def turning_point(result: xr.Dataset, task: str) -> xr.DataArray:
     return turn
 
 
+def of_a_third(result: xr.Dataset, task: str) -> xr.DataArray:
+    """Per seed, the largest share of answers over all mixtures that are neither function's."""
+    third: xr.DataArray = (1 - result.way.sel(task=task).sum("answer").mean("pair")).max("share")
+    return third
+
+
 def learned(result: xr.Dataset) -> Evidence:
     """Per seed, the lowest share of right lines over the tasks of the gate, for names of defined functions."""
     return across_seeds(result.accuracy.sel(group="defined", task=GATES).min("task"), above=KNOWN)

@@ -44,6 +44,18 @@ def question(result: xr.Dataset) -> dict[str, Any]:
     }
 
 
+def _beside(result: xr.Dataset, count: int) -> np.ndarray:
+    """Places (measure, seed) of points that stand side by side around their seed."""
+    return result.seed.values + (np.arange(count)[:, None] - (count - 1) / 2) * 0.12
+
+
+def _spread(values: np.ndarray, which: int, count: int) -> np.ndarray:
+    """Values over seeds at the places of one measure; gaps at those of the others."""
+    spread = np.full((*values.shape, count), np.nan)
+    spread[..., which] = values
+    return spread.reshape(*values.shape[:-1], -1)
+
+
 def what_was_trained(result: xr.Dataset) -> dict[str, Any]:
     """Every seed's answers about new names, by what was trained and by what pretraining said of the function."""
     tasks = {"definition": "define", "inversion": "invert", "composition": "compose"}
@@ -57,7 +69,7 @@ def what_was_trained(result: xr.Dataset) -> dict[str, Any]:
         "and composed. After everything else was trained instead, the trained pairs are right and little else is. A function "
         "that pretraining never defines is applied and not defined.",
         "data": {
-            "x": {"label": "seed", "values": result.seed.values, "format": ","},
+            "x": {"label": "seed", "values": _beside(result, len(shown)).T.ravel(), "ticks": result.seed.values, "format": ","},
             "y": {"label": "share right for new names", "range": [-0.05, 1.05], "format": ".2f"},
             "controls": [
                 {"name": "trained", "label": "What was trained", "values": result.mode.values.tolist(), "initial": "row"},
@@ -67,7 +79,7 @@ def what_was_trained(result: xr.Dataset) -> dict[str, Any]:
                 },
             ],
             "series": [
-                {"name": name, "by": by, "values": values, "points": True, "color": color}
+                {"name": name, "by": by, "values": _spread(values, color, len(shown)), "points": True, "color": color}
                 for color, (name, values) in enumerate(shown.items())
             ],
             "lookups": {
