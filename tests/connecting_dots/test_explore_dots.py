@@ -49,7 +49,7 @@ def test_rows_by_what_was_trained(small_row: xr.Dataset) -> None:
     right = small_row.right.sel(mode="row", group="defined", task="define").values
     drawn = np.array(defined["values"], dtype=float)[modes.index("row"), 0]
     assert drawn[~np.isnan(drawn)] == pytest.approx(right, rel=1e-5)
-    assert len(drawn) == len(shown["x"]["values"]) == 5 * len(right)
+    assert len(drawn) == len(shown["x"]["values"]) == 2 * len(right) - 1
 
 
 def test_the_right_option_is_the_one_nearest_to_the_record(small_row: xr.Dataset) -> None:

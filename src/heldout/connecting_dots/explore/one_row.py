@@ -44,16 +44,11 @@ def question(result: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _beside(result: xr.Dataset, count: int) -> np.ndarray:
-    """Places (measure, seed) of points that stand side by side around their seed."""
-    return result.seed.values + (np.arange(count)[:, None] - (count - 1) / 2) * 0.12
-
-
-def _spread(values: np.ndarray, which: int, count: int) -> np.ndarray:
-    """Values over seeds at the places of one measure; gaps at those of the others."""
-    spread = np.full((*values.shape, count), np.nan)
-    spread[..., which] = values
-    return spread.reshape(*values.shape[:-1], -1)
+def _apart(values: np.ndarray) -> np.ndarray:
+    """Values over seeds with a gap between two seeds, so that no line joins them."""
+    spread = np.full((*values.shape[:-1], 2 * values.shape[-1] - 1), np.nan)
+    spread[..., ::2] = values
+    return spread
 
 
 def what_was_trained(result: xr.Dataset) -> dict[str, Any]:
@@ -63,13 +58,14 @@ def what_was_trained(result: xr.Dataset) -> dict[str, Any]:
     measures |= {name: result.right.sel(task=task, drop=True) for name, task in tasks.items()}
     by = ["trained", "group"]
     shown = {name: values.transpose("mode", "group", "seed").values for name, values in measures.items()}
+    places = np.linspace(result.seed.values[0], result.seed.values[-1], 2 * result.sizes["seed"] - 1)
     return {
         "title": "What was trained, and what can be said",
         "alt": "After its row alone was trained, a new name of a function that pretraining defines is applied, defined, inverted "
         "and composed. After everything else was trained instead, the trained pairs are right and little else is. A function "
         "that pretraining never defines is applied and not defined.",
         "data": {
-            "x": {"label": "seed", "values": _beside(result, len(shown)).T.ravel(), "ticks": result.seed.values, "format": ","},
+            "x": {"label": "seed", "values": places, "ticks": result.seed.values, "format": ","},
             "y": {"label": "share right for new names", "range": [-0.05, 1.05], "format": ".2f"},
             "controls": [
                 {"name": "trained", "label": "What was trained", "values": result.mode.values.tolist(), "initial": "row"},
@@ -79,7 +75,7 @@ def what_was_trained(result: xr.Dataset) -> dict[str, Any]:
                 },
             ],
             "series": [
-                {"name": name, "by": by, "values": _spread(values, color, len(shown)), "points": True, "color": color}
+                {"name": name, "by": by, "values": _apart(values), "points": True, "color": color}
                 for color, (name, values) in enumerate(shown.items())
             ],
             "lookups": {
