@@ -22,7 +22,7 @@ from heldout.connecting_dots.row_optimizer import Adam
 from heldout.devices import generator
 from heldout.experiment import Progress, require, silent
 
-Probe = Callable[[int, "Tuned"], None]
+Probe = Callable[[int, "Tuned"], object]  # training ends early where one returns True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Tuning:
     """How new names are trained.
 
     Attributes:
-        steps: updates; the rates fall to zero along a cosine.
+        steps: updates; the rates fall to zero along a cosine, or stay as they are with ``steady``.
         noise: on names' rows, in standard deviations of the old names' rows.
         start: distance of the new rows from the mean of the old ones, in the same unit.
         lines: lines of new names an update; 0 takes all that are observed.
@@ -70,6 +70,7 @@ class Tuning:
     lines: int = 0
     replay: int = 80
     replay_weight: float = 1.0
+    steady: bool = False
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, "steps", self.steps, "at least 1")
@@ -207,9 +208,9 @@ def tune(
     optimizer = _optimizer(tuned, modes)
     source = _Source(pretrained, seeds, splits, tuning, shares, any(mode.rest > 0 for mode in modes), len(modes))
     for step in range(tuning.steps):
-        if probe is not None and step in probe_steps:
-            probe(step, tuned)
-        optimizer.step(source.loss(tuned), cosine(step, tuning.steps))
+        if probe is not None and step in probe_steps and probe(step, tuned) is True:
+            return tuned
+        optimizer.step(source.loss(tuned), 1.0 if tuning.steady else cosine(step, tuning.steps))
         progress(step + 1, tuning.steps)
     if probe is not None and tuning.steps in probe_steps:
         probe(tuning.steps, tuned)

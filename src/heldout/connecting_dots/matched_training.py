@@ -1,0 +1,172 @@
+"""Members kept where their loss on the trained pairs first comes down to a level, and parts of them put into each other."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from heldout.connecting_dots.line_batches import Batch
+from heldout.connecting_dots.named_functions import NAME_PLACE, NAMED
+from heldout.connecting_dots.row_training import Tuned
+
+OLD_ROWS, FIRST_LAYER, LAST_LAYER, READING = "old rows", "first layer", "last layer", "unembedding"
+PARTS = (OLD_ROWS, FIRST_LAYER, LAST_LAYER, READING)
+
+
+class Matched:
+    """A probe of :func:`~heldout.connecting_dots.row_training.tune` that keeps each member where its loss reaches each level.
+
+    The loss is the mean over all pairs of all functions, without noise. Training ends when all members are at the last level.
+
+    Args:
+        levels: falling, in nats a pair.
+        shape: modes and seeds.
+
+    Attributes:
+        loss: (level, mode, seed) at the first look at or below the level; NaN where there was none.
+        step: (level, mode, seed) updates made by then; NaN likewise.
+        right: by task, (level, mode, seed) share of lines about new names right by then; NaN likewise.
+    """
+
+    def __init__(self, levels: Sequence[float], shape: tuple[int, int]) -> None:
+        self.levels, self.kept = list(levels), dict[str, Tensor]()
+        whole = (len(self.levels), *shape)
+        self.loss, self.step = torch.full(whole, torch.nan), torch.full(whole, torch.nan)
+        self.right = {task: torch.full(whole, torch.nan) for task in NAMED}
+
+    def __call__(self, step: int, tuned: Tuned) -> bool:
+        """Look at all members; true once all are at the last level."""
+        loss = tuned.losses().mean((2, 3))
+        arrived = torch.stack([(loss <= level) & self.loss[place].isnan() for place, level in enumerate(self.levels)])
+        if bool(arrived.any()):
+            self.loss, self.step = torch.where(arrived, loss, self.loss), self.step.masked_fill(arrived, step)
+            for task in NAMED:
+                self.right[task] = torch.where(arrived, tuned.correct(task).mean((2, 3)), self.right[task])
+        state = {name: value.detach() for name, value in tuned.models.named_parameters()}
+        if not self.kept:
+            self.kept = {name: value.clone() for name, value in state.items()}
+        going = (arrived[-1] | self.loss[-1].isnan()).flatten()
+        for name, value in state.items():
+            self.kept[name][going] = value[going]
+        return not bool(self.loss[-1].isnan().any())
+
+    def members(self, tuned: Tuned) -> Tuned:
+        """The members at the last level; one that has not reached it is as it stood at the last look."""
+        models = tuned.models.select(range(tuned.models.count))
+        models.load_state_dict(self.kept)
+        return replace(tuned, models=models)
+
+
+def joined(parts: Sequence[Tuned]) -> Tuned:
+    """Modes after modes, of the same seeds."""
+    state = {
+        name: torch.cat([dict(part.models.named_parameters())[name].detach() for part in parts])
+        for name, _ in parts[0].models.named_parameters()
+    }  # fmt: skip
+    models = parts[0].models.select([0] * sum(part.models.count for part in parts))
+    models.load_state_dict(state)
+    return replace(
+        parts[0], models=models, modes=sum(part.modes for part in parts), depths=torch.cat([part.depths for part in parts]),
+        vectors=torch.cat([part.vectors.detach() for part in parts]),
+    )  # fmt: skip
+
+
+def with_rows_of(tuned: Tuned, mode: int) -> Tuned:
+    """All modes with the new rows of one mode, seed by seed: row from one, all other weights from each."""
+    new, seeds = tuned.vectors.shape[1], len(tuned.pretrained.languages)
+    rows = tuned.models.embed.detach().unflatten(0, (tuned.modes, seeds))[mode, :, -new:]
+    return _changed(tuned, {"embed": _with_new_rows(tuned.models.embed.detach(), rows.repeat(tuned.modes, 1, 1))})
+
+
+def restored(tuned: Tuned, part: str) -> Tuned:
+    """All members with one part of the old weights as it was in pretraining."""
+    models, copies = tuned.models, tuned.modes
+    before = {name: value.detach().repeat(copies, 1, 1) for name, value in tuned.pretrained.models.named_parameters()}
+    new = tuned.vectors.shape[1]
+    if part == OLD_ROWS:
+        rows = models.embed.detach()[:, -new:]
+        return _changed(
+            tuned, {"embed": torch.cat([before["embed"], rows], 1), "position": before["position"]}
+        )  # fmt: skip
+    layers = range(models.layers - 1) if part == FIRST_LAYER else range(models.layers - 1, models.layers)
+    ends = [str(layer) for layer in layers]
+    inside = {
+        name for name in before
+        if (name.startswith("unembed") if part == READING else name.removesuffix("_bias")[-1] in ends)
+    }  # fmt: skip
+    return _changed(tuned, {name: before[name] for name in inside})
+
+
+def shaken(tuned: Tuned, mode: int, generators: Sequence[torch.Generator]) -> Tuned:
+    """Mode 0 of each seed, whose old weights did not move, with random steps as long as those of ``mode``, tensor by tensor."""
+    new, seeds = tuned.vectors.shape[1], len(tuned.pretrained.languages)
+    before = {name: value.detach() for name, value in tuned.pretrained.models.named_parameters()}
+    state = {}
+    for name, value in tuned.models.named_parameters():
+        by_mode = value.detach().unflatten(0, (tuned.modes, seeds))
+        own, there = by_mode[0], by_mode[mode]
+        length = ((there[:, :-new] if name == "embed" else there) - before[name]).flatten(1).norm(dim=1)
+        step = torch.stack([torch.randn(*before[name].shape[1:], generator=each) for each in generators]).to(own)
+        moved = before[name] + step * (length / step.flatten(1).norm(dim=1))[:, None, None]
+        state[name] = torch.cat([moved, own[:, -new:]], 1) if name == "embed" else moved
+    models = tuned.models.select(range(seeds))
+    models.load_state_dict(state)
+    return replace(tuned, models=models, modes=1, depths=tuned.depths[:seeds], vectors=tuned.vectors[:seeds])
+
+
+def right_shares(tuned: Tuned) -> dict[str, Float[Tensor, "mode seed"]]:
+    """Share of lines about new names right, by task."""
+    return {task: tuned.correct(task).mean((2, 3)) for task in NAMED}
+
+
+def moved(tuned: Tuned) -> Float[Tensor, "mode seed"]:
+    """Length of the change of all old weights over their length in pretraining."""
+    new, seeds, change, length = tuned.vectors.shape[1], len(tuned.pretrained.languages), 0.0, 0.0
+    for name, before in tuned.pretrained.models.named_parameters():
+        after = dict(tuned.models.named_parameters())[name].detach().unflatten(0, (tuned.modes, seeds))
+        after = after[:, :, :-new] if name == "embed" else after
+        change = change + (after - before.detach()).square().sum((2, 3))
+        length = length + before.detach().square().sum((1, 2))
+    return (torch.as_tensor(change) / length).sqrt().cpu()
+
+
+def drift(tuned: Tuned) -> Float[Tensor, "depth mode seed"]:
+    """Mean cosine of a new name with the mean of its function's old names, both from the mean of all old names.
+
+    At depth 0 these are rows; at depth l the streams at the name's place after l layers, as read in ``apply NAME``.
+    """
+    language, seeds = tuned.pretrained.languages[0], len(tuned.pretrained.languages)
+    count = len(language.functions)
+    names = torch.arange(language.first_name, language.vocabulary + count)
+    marker = language.lines("apply", [0]).tokens[0, 0].expand(len(names))
+    streams = _at_names(tuned, torch.stack([marker, names], 1))
+    old = streams[:, :, :-count].unflatten(2, (count, -1)).mean(3)
+    center = old.mean(2, keepdim=True)
+    cosines = cosine_similarity(streams[:, :, -count:] - center, old - center, dim=-1).mean(-1)
+    return cosines.unflatten(1, (tuned.modes, seeds)).cpu()
+
+
+@torch.no_grad()
+def _at_names(tuned: Tuned, tokens: Tensor) -> Tensor:
+    """Streams (depth, member, name, width) at the second place of lines that all members read."""
+    models = tuned.models
+    answers = torch.zeros(models.count, len(tokens), dtype=torch.long)
+    batch = Batch(
+        tokens=tokens.expand(models.count, -1, -1), asked=torch.arange(len(tokens)) * 2 + 1, answers=answers, named=len(tokens)
+    )  # fmt: skip
+    return models.streams(batch.to(models.embed.device))[..., NAME_PLACE, :]
+
+
+def _with_new_rows(embed: Tensor, rows: Tensor) -> Tensor:
+    return torch.cat([embed[:, : -rows.shape[1]], rows], 1)
+
+
+def _changed(tuned: Tuned, values: dict[str, Tensor]) -> Tuned:
+    """Copies of all members with some weights put in."""
+    models = tuned.models.select(range(tuned.models.count))
+    state = {name: value.detach() for name, value in models.named_parameters()}
+    models.load_state_dict(state | values)
+    return replace(tuned, models=models)
