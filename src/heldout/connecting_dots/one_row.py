@@ -99,21 +99,22 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         without noise; known (task, seed), old (mode, task, seed): old names of defined functions before and after.
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
-    total = config.steps + config.tuning_steps
+    modes = config.modes()
+    kinds = sorted({mode.rest > 0 for mode in modes.values()})
+    total = config.steps + len(kinds) * config.tuning_steps
     started = pretrain(config, seeds, device=device, progress=lambda done, _: progress(done, total))
     language = started.languages[0]
     splits = [Split.drawn(language, generator("connecting dots", "observed", s), config.observed) for s in seeds]
     for split in splits:
         split.require_determined(language)
-    modes = config.modes()
     parts: dict[tuple[str, ...], Tuned] = {("hand",): by_hand(started)}
-    for changes_old in (False, True):
+    for number, changes_old in enumerate(kinds):
+        before = config.steps + number * config.tuning_steps
         names = tuple(name for name, mode in modes.items() if (mode.rest > 0) == changes_old)
-        if names:
-            parts[names] = tune(
-                started, seeds, splits, [modes[name] for name in names], config.tuning(), shares=config.by_task(),
-                progress=lambda done, _: progress(config.steps + done, total),
-            )  # fmt: skip
+        parts[names] = tune(
+            started, seeds, splits, [modes[name] for name in names], config.tuning(), shares=config.by_task(),
+            progress=lambda done, _, before=before: progress(before + done, total),
+        )  # fmt: skip
     parts["untouched",] = tune(started, seeds, splits, [Mode()], replace(config.tuning(), steps=1))
     return _dataset(started, splits, parts, seeds).assign_attrs(
         updates=config.steps,
