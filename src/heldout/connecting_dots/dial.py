@@ -260,6 +260,7 @@ def describe(result: xr.Dataset) -> str:
         for name in result.setting.values.tolist()
     ]
     return (
-        f"Share of answers right for new names, all taken where the loss on the trained pairs comes down to "
-        f"{float(last.level):g} nats, against the row's learning rate over that of the rest. The pairs stay right; medians: {'; '.join(middle)}."
+        "Share of answers right for new names, all taken where the loss on the trained pairs comes down to "
+        f"{float(last.level):g} nats, against the row's learning rate over that of the rest. The pairs stay right. "
+        f"Medians: {'; '.join(middle)}."
     )
