@@ -76,8 +76,8 @@ def joined(parts: Sequence[Tuned]) -> Tuned:
 
 def with_rows_of(tuned: Tuned, mode: int) -> Tuned:
     """All modes with the new rows of one mode, seed by seed: row from one, all other weights from each."""
-    new, seeds = tuned.vectors.shape[1], len(tuned.pretrained.languages)
-    rows = tuned.models.embed.detach().unflatten(0, (tuned.modes, seeds))[mode, :, -new:]
+    new = tuned.vectors.shape[1]
+    rows = _by_mode(tuned.models.embed, tuned.modes)[mode, :, -new:]
     return _changed(tuned, {"embed": _with_new_rows(tuned.models.embed.detach(), rows.repeat(tuned.modes, 1, 1))})
 
 
@@ -106,7 +106,7 @@ def shaken(tuned: Tuned, mode: int, generators: Sequence[torch.Generator]) -> Tu
     before = {name: value.detach() for name, value in tuned.pretrained.models.named_parameters()}
     state = {}
     for name, value in tuned.models.named_parameters():
-        by_mode = value.detach().unflatten(0, (tuned.modes, seeds))
+        by_mode = _by_mode(value, tuned.modes)
         own, there = by_mode[0], by_mode[mode]
         length = ((there[:, :-new] if name == "embed" else there) - before[name]).flatten(1).norm(dim=1)
         step = torch.stack([torch.randn(*before[name].shape[1:], generator=each) for each in generators]).to(own)
@@ -124,13 +124,15 @@ def right_shares(tuned: Tuned) -> dict[str, Float[Tensor, "mode seed"]]:
 
 def moved(tuned: Tuned) -> Float[Tensor, "mode seed"]:
     """Length of the change of all old weights over their length in pretraining."""
-    new, seeds, change, length = tuned.vectors.shape[1], len(tuned.pretrained.languages), 0.0, 0.0
+    new, seeds = tuned.vectors.shape[1], len(tuned.pretrained.languages)
+    change = torch.zeros(tuned.modes, seeds).to(tuned.models.embed)
+    length = change[0].clone()
     for name, before in tuned.pretrained.models.named_parameters():
-        after = dict(tuned.models.named_parameters())[name].detach().unflatten(0, (tuned.modes, seeds))
+        after = _by_mode(dict(tuned.models.named_parameters())[name], tuned.modes)
         after = after[:, :, :-new] if name == "embed" else after
         change = change + (after - before.detach()).square().sum((2, 3))
         length = length + before.detach().square().sum((1, 2))
-    return (torch.as_tensor(change) / length).sqrt().cpu()
+    return (change / length).sqrt().cpu()
 
 
 def drift(tuned: Tuned) -> Float[Tensor, "depth mode seed"]:
@@ -138,15 +140,16 @@ def drift(tuned: Tuned) -> Float[Tensor, "depth mode seed"]:
 
     At depth 0 these are rows; at depth l the streams at the name's place after l layers, as read in ``apply NAME``.
     """
-    language, seeds = tuned.pretrained.languages[0], len(tuned.pretrained.languages)
+    language = tuned.pretrained.languages[0]
     count = len(language.functions)
     names = torch.arange(language.first_name, language.vocabulary + count)
     marker = language.lines("apply", [0]).tokens[0, 0].expand(len(names))
     streams = _at_names(tuned, torch.stack([marker, names], 1))
-    old = streams[:, :, :-count].unflatten(2, (count, -1)).mean(3)
+    depths, members, _, width = streams.shape
+    old = streams[:, :, :-count].reshape(depths, members, count, -1, width).mean(3)
     center = old.mean(2, keepdim=True)
     cosines = cosine_similarity(streams[:, :, -count:] - center, old - center, dim=-1).mean(-1)
-    return cosines.unflatten(1, (tuned.modes, seeds)).cpu()
+    return cosines.view(depths, tuned.modes, -1).cpu()
 
 
 @torch.no_grad()
@@ -158,6 +161,11 @@ def _at_names(tuned: Tuned, tokens: Tensor) -> Tensor:
         tokens=tokens.expand(models.count, -1, -1), asked=torch.arange(len(tokens)) * 2 + 1, answers=answers, named=len(tokens)
     )  # fmt: skip
     return models.streams(batch.to(models.embed.device))[..., NAME_PLACE, :]
+
+
+def _by_mode(value: Tensor, modes: int) -> Tensor:
+    """One weight of all members, (mode, seed, ...)."""
+    return value.detach().view(modes, -1, *value.shape[1:])
 
 
 def _with_new_rows(embed: Tensor, rows: Tensor) -> Tensor:

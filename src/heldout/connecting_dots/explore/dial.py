@@ -33,8 +33,8 @@ def question(result: xr.Dataset) -> dict[str, Any]:
             "question": fill(
                 "A decoder learns new names from all [[modulus]] pairs of each function, and all weights are trained. You "
                 "may set two learning rates: of the new names' rows, and of everything else. You slow the rows down until the "
-                "rest learns faster, and stop each time at the same loss, with all pairs right and old names known as before. What "
-                "happens to the definitions of the new names, which were never trained?",
+                "rest learns faster, and stop each time at the same loss, with all pairs right and old names known as before. "
+                "What happens to the definitions of the new names, which were never trained?",
                 n,
             ),
             "options": [
@@ -81,8 +81,8 @@ def turn_the_dial(result: xr.Dataset) -> dict[str, Any]:
             },
             "sentence": "Row's rate over the rest's: {dial}. At the lowest loss: {trained_pairs} of the pairs, {definition} of "
             "the definitions, {inversion} of the inversions, {composition} of the compositions right. The old weights have moved "
-            "by {moved} of their length, old names are right in at least {old} of the lines of a task, and the cosine of a new row "
-            "with its synonyms is {cosine}.",
+            "by {moved} of their length, old names are right in at least {old} of the lines of a task, and the cosine of a new "
+            "row with its synonyms is {cosine}.",
         },
     }  # fmt: skip
 
