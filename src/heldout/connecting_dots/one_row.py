@@ -109,11 +109,10 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         split.require_determined(language)
     parts: dict[tuple[str, ...], Tuned] = {("hand",): by_hand(started)}
     for number, changes_old in enumerate(kinds):
-        before = config.steps + number * config.tuning_steps
         names = tuple(name for name, mode in modes.items() if (mode.rest > 0) == changes_old)
         parts[names] = tune(
             started, seeds, splits, [modes[name] for name in names], config.tuning(), shares=config.by_task(),
-            progress=lambda done, _, before=before: progress(before + done, total),
+            progress=_later(progress, config.steps + number * config.tuning_steps, total),
         )  # fmt: skip
     parts["untouched",] = tune(started, seeds, splits, [Mode()], replace(config.tuning(), steps=1))
     return _dataset(started, splits, parts, seeds).assign_attrs(
@@ -122,6 +121,11 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         observed_inputs=config.observed,
         modulus=config.modulus,
     )
+
+
+def _later(progress: Progress, before: int, total: int) -> Progress:
+    """Progress of a part that comes after others."""
+    return lambda done, _: progress(before + done, total)
 
 
 def _dataset(
