@@ -193,7 +193,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     own, places = result.right.isel(level=-1), np.arange(result.sizes["setting"])
     for task, color, label in (
         ("apply", style.MUTED, "trained pairs"), ("define", style.ORANGE, "definition"), ("invert", style.GREEN, "inversion"),
-        ("compose", style.SKY, "composition"),
+        ("compose", style.PINK, "composition"),
     ):  # fmt: skip
         style.band(ax, places, own.sel(task=task).transpose("seed", "setting").values, color=color, label=label)
     cosine = result.cosine.isel(depth=0).transpose("seed", "setting").values

@@ -5,7 +5,7 @@ import xarray as xr
 from heldout.claims import Evidence, across_seeds
 
 ALONE, UNTOUCHED = "row alone", "untouched"
-KNOWN = 0.98 - 1e-6  # share of lines right, or more: the gate of the chapter
+KNOWN = 0.98  # share of lines right: the gate of the chapter
 GATES = ["apply", "define", "invert"]
 SHARE = 0.8  # of seeds
 NEAR = 2 / 3  # of the level: the lowest loss that counts as matched

@@ -57,7 +57,7 @@ def turn_the_dial(result: xr.Dataset) -> dict[str, Any]:
     old = result.old.sel(task=["apply", "define", "invert"]).min(("task", "seed"))
     drift, moved = (value.median("seed") for value in (result.cosine.isel(depth=0), result.moved))
     last = {name.replace(" ", "_"): values.isel(level=0).median("seed") for name, values in shown.items()}
-    lookups = {"cosine": (drift, ".2f"), "moved": (moved, ".0%"), "old": (old, ".0%")}
+    lookups = {"cosine": (drift, ".2f"), "moved": (moved, ".0%"), "old": (old, ".1%")}
     lookups |= {name: (value, ".0%") for name, value in last.items()}
     return {
         "title": "Turn the dial",
