@@ -21,6 +21,12 @@ State = list[Tensor]
 ALL = slice(None)
 
 
+def picked(table: Float[Tensor, "member token size"], tokens: Int[Tensor, "member row"]) -> Tensor:
+    """Each member's row of its table for each of its tokens (member, row, size)."""
+    offset = torch.arange(len(table), device=tokens.device).unsqueeze(1) * table.shape[1]
+    return functional.embedding(tokens + offset, table.flatten(0, 1))
+
+
 class Members(Protocol):
     """What training and writing ask of an ensemble of autoregressive models."""
 
@@ -151,9 +157,7 @@ class Transformers(nn.Module):
         return whole if members == ALL else whole[members]
 
     def _embedded(self, tokens: Int[Tensor, "member row"], members: slice) -> Tensor:
-        table = self._of("embed", members)
-        offset = torch.arange(len(table), device=tokens.device).unsqueeze(1) * table.shape[1]
-        return functional.embedding(tokens + offset, table.flatten(0, 1))
+        return picked(self._of("embed", members), tokens)
 
     def _normal(self, stream: Tensor) -> Tensor:
         return functional.layer_norm(stream, (self.width,))

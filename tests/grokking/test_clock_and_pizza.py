@@ -93,14 +93,6 @@ def test_added_is_the_least_squares_fit() -> None:
     assert clock_pizza_measures.added_share(table) == pytest.approx(float(fit.var() / table.var()), rel=1e-4)
 
 
-def test_sharpness_reaches_the_loss_or_says_that_it_cannot() -> None:
-    logits = torch.randn(6, P, generator=generator("logits", 0))
-    targets = logits.argmax(1)
-    factor = clock_pizza_measures.sharpness(logits, targets, 0.01)
-    assert float(functional.cross_entropy(factor * logits.double(), targets)) == pytest.approx(0.01, rel=1e-6)
-    assert math.isnan(clock_pizza_measures.sharpness(logits, (targets + 1) % P, 0.01))
-
-
 @pytest.mark.parametrize(("spread", "formula"), [(0.0, "pizza"), (1.0, "clock")])
 def test_rulers_tend_to_their_formulas(spread: float, formula: str) -> None:
     made = WrittenDown(P, [2], 40_000, spread, 0, torch.device("cpu"))

@@ -208,10 +208,12 @@ def test_unfair_controls_are_noticed() -> None:
     assert not checks.still_changed(record).holds
 
 
-def test_a_random_change_of_another_size_is_no_control() -> None:
+def test_a_random_change_that_nothing_feels_is_no_control() -> None:
     record = fine()
-    record["size"].loc[{"arm": "random", "seed": 0}] = 0.1
-    assert not checks.as_large(checks.random_change(record)).holds
+    record["kl"].loc[{"arm": "random"}] = record.kl.sel(arm="edit")
+    assert checks.felt(checks.random_change(record)).holds
+    record["kl"].loc[{"arm": "random", "seed": 0}] = 1e-4
+    assert not checks.felt(checks.random_change(record)).holds
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from heldout.grokking import clock_pizza_measures as measures
 from heldout.grokking.attention_rate import MixedAttention
 from heldout.grokking.clock_pizza_rulers import WrittenDown
 from heldout.grokking.modular import Split, all_pairs, require_decay, require_modulus, require_train_fraction, split
+from heldout.grokking.panel_models import inverse_temperature
 from heldout.grokking.training import train_on_pairs
 from heldout.losses import stable_cross_entropy
 
@@ -138,12 +139,10 @@ def _matched(config: Config, network: MixedAttention, one: Split) -> Found:
     """The factor that brings the training loss to the one of the config, and the held-out loss with it."""
     device = network.embed.device
     logits, targets = network(one.train_pairs.to(device)), one.train_targets.to(device)
-    factor = measures.sharpness(logits, targets, config.matched_loss)
+    factor = inverse_temperature(logits.double(), targets, config.matched_loss)
     others = factor * network(one.test_pairs.to(device)).double()
-    return {
-        "factor": factor,
-        "test_loss": float(stable_cross_entropy(others[None], one.test_targets.to(device)[None]).mean()),
-    }
+    test_loss = float(stable_cross_entropy(others, one.test_targets.to(device)).mean())
+    return {"factor": factor, "test_loss": test_loss}
 
 
 def _ruler(config: Config, spread: float, seed: int, device: torch.device) -> tuple[float, float, float]:

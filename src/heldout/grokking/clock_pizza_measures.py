@@ -3,17 +3,15 @@
 Every table of pairs has a outermost.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.func import jacrev, vmap
 
 from heldout.grokking.attention_rate import MixedAttention
 from heldout.grokking.modular import all_pairs
-from heldout.losses import stable_cross_entropy
 
 Slopes = tuple[Float[Tensor, "pairs modulus size"], Float[Tensor, "pairs modulus size"]]
 
@@ -64,10 +62,11 @@ def share_right(logits: Float[Tensor, "*pairs modulus"]) -> float:
 
 @torch.no_grad()
 def cuts(network: MixedAttention) -> dict[str, float]:
-    """What is added at the hidden layer, and what is right without the product that attention, or that the layer, makes.
+    """What is added at the hidden layer, and what is right after two cuts.
 
-    Attention's product is taken out by giving every pair the mean of a head's weights over all pairs; the layer's by leaving
-    of each unit's output the nearest function of a plus function of b.
+    One gives every pair the mean of a head's weights over all pairs: no product of attention is left, nor what its weights owe to
+    one number alone. The other leaves of each unit's output the nearest function of a plus function of b: every joint dependence
+    is gone, whether the layer made it or attention.
     """
     shares = network.shares()
     stream = network.given(shares)
@@ -79,16 +78,3 @@ def cuts(network: MixedAttention) -> dict[str, float]:
         "without_attention": share_right(network.read_out(frozen, network.unit_outputs(frozen))),
         "without_layer": share_right(network.read_out(stream, added(outputs))),
     }  # fmt: skip
-
-
-def sharpness(logits: Float[Tensor, "batch modulus"], targets: Int[Tensor, " batch"], loss: float) -> float:
-    """The factor on all logits that brings the mean cross-entropy to ``loss``; NaN where an answer is not the right one."""
-    wide = logits.double()
-    if not bool((wide.argmax(1) == targets).all()):
-        return math.nan
-    low, high = -12.0, 12.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        above = float(stable_cross_entropy(math.exp(middle) * wide[None], targets[None]).mean()) > loss
-        low, high = (middle, high) if above else (low, middle)
-    return math.exp((low + high) / 2)

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from heldout.decoders import ALL, State
+from heldout.decoders import ALL, State, picked
 from heldout.experiment import require
 
 
@@ -43,12 +43,6 @@ class Family(nn.Module):
 
     def _zeros(self, *shape: int) -> nn.Parameter:
         return nn.Parameter(torch.zeros(self.count, *shape, dtype=self._dtype))
-
-
-def picked(table: Float[Tensor, "member token size"], tokens: Int[Tensor, "member row"]) -> Tensor:
-    """Each member's row of its table for each of its tokens (member, row, size)."""
-    offset = torch.arange(len(table), device=tokens.device).unsqueeze(1) * table.shape[1]
-    return functional.embedding(tokens + offset, table.flatten(0, 1))
 
 
 class LSTMs(Family):
