@@ -1,6 +1,6 @@
 """A transformer of one layer on two tokens whose attention is mixed with an even one, by a rate that is fixed before training.
 
-The network of Zhong et al. 2023 (arXiv 2306.17844), as in their code.
+The network of Zhong et al. 2023 (arXiv 2306.17844), with the sum of both weights as one more choice.
 """
 
 import math
@@ -16,15 +16,18 @@ from heldout.experiment import require
 class MixedAttention(nn.Module):
     """Attention over "a b", one ReLU layer, no layer normalization, read at b's place.
 
-    A token weighs ``rate`` times its softmax weight plus 1 - ``rate``: at rate 0 both tokens weigh one, whatever they are; at
-    rate 1 the weights are an ordinary head's. Weights start normal with standard deviation 1 / sqrt(model_size), those into
+    A token weighs ``rate`` times its softmax weight plus an equal share of the rest, so that both together weigh ``loudness``:
+    at rate 0 they weigh the same, whatever they are; at rate 1 and loudness 1 the weights are an ordinary head's. In Zhong et
+    al.'s code the loudness is 2 - ``rate``. Weights start normal with standard deviation 1 / sqrt(model_size), those into
     the hidden layer 1 / sqrt(hidden_size), the unembedding's 1 / sqrt(P); biases start at zero.
 
     Raises:
-        ValueError: a size is below 1, ``heads`` does not divide ``model_size``, or the rate is not between 0 and 1.
+        ValueError: a size is below 1, ``heads`` does not divide ``model_size``, the rate is not between 0 and 1, or the
+            loudness is below it.
     """
 
     rate: Tensor
+    even: Tensor
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class MixedAttention(nn.Module):
         *,
         rate: float,
         generator: torch.Generator,
+        loudness: float = 1.0,
         model_size: int = 128,
         heads: int = 4,
         hidden_size: int = 512,
@@ -40,8 +44,10 @@ class MixedAttention(nn.Module):
         require(min(modulus, model_size, heads, hidden_size) >= 1, "sizes", (modulus, model_size, heads), "positive")
         require(model_size % heads == 0, "heads", heads, f"a divisor of model_size={model_size}")
         require(0 <= rate <= 1, "rate", rate, "from 0 to 1")
+        require(loudness >= rate, "loudness", loudness, f"at least the rate={rate}")
         self.modulus, self.heads = modulus, heads
         self.register_buffer("rate", torch.tensor(float(rate)))
+        self.register_buffer("even", torch.tensor((loudness - rate) / 2))
 
         def weight(*shape: int, fan: int = model_size) -> nn.Parameter:
             return nn.Parameter(torch.randn(*shape, generator=generator) / math.sqrt(fan))
@@ -91,8 +97,9 @@ class MixedAttention(nn.Module):
         count, size = self.modulus, self.embed.shape[1]
         return self._share(first[:, None].expand(count, count, size), second.expand(count, count, size))
 
-    def given(self, shares: Float[Tensor, "modulus modulus heads"]) -> Float[Tensor, "modulus modulus model"]:
-        """The stream that the hidden layer reads, for every pair, if the softmax gave a these weights."""
+    def stream(self) -> Float[Tensor, "modulus modulus model"]:
+        """What the hidden layer reads, for every pair (a, b)."""
+        shares = self.shares()
         first, second = self.embed + self.position[0], self.embed + self.position[1]
         count, size = self.modulus, self.embed.shape[1]
         values = (
@@ -116,8 +123,7 @@ class MixedAttention(nn.Module):
         return (stream + outputs @ self.hidden_out.T + self.out_bias) @ self.unembed.T
 
     def _stream(self, second: Tensor, share: Tensor, value_a: Tensor, value_b: Tensor) -> Tensor:
-        even = 1 - self.rate
-        weights = self.rate * share + even, self.rate * (1 - share) + even
+        weights = self.rate * share + self.even, self.rate * (1 - share) + self.even
         split = (*value_a.shape[:-1], self.heads, -1)
         read = weights[0].unsqueeze(-1) * value_a.view(split) + weights[1].unsqueeze(-1) * value_b.view(split)
         return second + read.flatten(-2) @ self.attention_out.T

@@ -1,13 +1,15 @@
 """At one training loss, networks that add treat their two numbers differently: by even or trained attention, and by seed.
 
-Transformers of one layer learn a + b modulo P with attention that is even, half even or trained. At the end every network is
-brought to one training loss by a factor on its logits, which changes neither measure: gradient symmetricity and distance
-irrelevance. Beside them stand networks written down by hand, from a pizza to a clock. Zhong et al. 2023 (arXiv 2306.17844): the
-network, the rate of attention, both measures, clock and pizza. Two cuts, on their dispute: McCracken et al. 2025 (2505.18266).
+Transformers of one layer learn a + b modulo P with attention that is even, half even or trained, and equally loud: the weights
+of both tokens sum to one. At the end every network is brought to one training loss by a factor on its logits, which changes
+neither measure: gradient symmetricity and distance irrelevance. Beside them stand networks with even attention twice as loud, and
+networks written down by hand, from a pizza to a clock. Zhong et al. 2023 (arXiv 2306.17844): the network, the rate of attention,
+both measures, clock and pizza. Two cuts, on their dispute: McCracken et al. 2025 (2505.18266).
 
 Axes: rate, seed, distance; spread (of the rulers' phases).
-Deviations: P = 31 and small networks (theirs 59 and 128); a learning rate ten times theirs, and fewer steps; symmetricity over
-all triples in the place of 100 random ones; rulers of ReLU units.
+Deviations: weights that sum to one at every rate (in their code 2 - rate; the loud ones are theirs at rate 0); P = 31 and small
+networks (theirs 59 and 128); a learning rate ten times theirs, and fewer steps; symmetricity over all triples in the place of 100
+random ones; rulers of ReLU units.
 """
 
 from dataclasses import dataclass
@@ -17,13 +19,13 @@ import torch
 import xarray as xr
 from matplotlib.axes import Axes
 
-from heldout.claims import Claim, Control
 from heldout.devices import generator
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.grokking import clock_and_pizza_checks as checks
 from heldout.grokking import clock_and_pizza_figures as figures
 from heldout.grokking import clock_pizza_measures as measures
 from heldout.grokking.attention_rate import MixedAttention
+from heldout.grokking.clock_and_pizza_claims import CLAIMS as CLAIMS
 from heldout.grokking.clock_pizza_rulers import WrittenDown
 from heldout.grokking.modular import Split, all_pairs, require_decay, require_modulus, require_train_fraction, split
 from heldout.grokking.panel_models import inverse_temperature
@@ -31,6 +33,7 @@ from heldout.grokking.training import train_on_pairs
 from heldout.losses import stable_cross_entropy
 
 Found = dict[str, float | np.ndarray]  # of one network
+LOUD = ("symmetricity", "irrelevance", "start_symmetricity", "test_accuracy", "test_loss")  # kept of the loud networks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class Config:
     heads: int = 4
     hidden_size: int = 96
     rates: tuple[float, ...] = (0.0, 0.5, 1.0)  # of trained attention; the rest is even
+    loud: float = 2.0  # what both weights sum to in the loud networks, at the first rate; in all others, 1
     train_fraction: float = 0.7
     learning_rate: float = 1e-2
     weight_decay: float = 1.0
@@ -51,7 +55,7 @@ class Config:
     ruler_frequencies: int = 4
     ruler_units: int = 128  # a frequency
     num_seeds: int = 5
-    first_seed: int = 100
+    first_seed: int = 110
 
     def __post_init__(self) -> None:
         require_modulus(self.modulus)
@@ -61,6 +65,7 @@ class Config:
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         require(self.model_size % self.heads == 0, "heads", self.heads, f"a divisor of model_size={self.model_size}")
         require(self.matched_loss > 0, "matched_loss", self.matched_loss, "above 0")
+        require(self.loud > 1, "loud", self.loud, "above 1")
         for name in ("rates", "spreads"):
             values = getattr(self, name)
             ordered = len(values) >= 2 and list(values) == sorted(set(values)) and values[0] >= 0 and values[-1] <= 1
@@ -88,12 +93,14 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         train_accuracy, test_accuracy; factor, that on the logits which brings the training loss to ``matched_loss``, and
         test_loss, the loss on held-out pairs with it (NaN where a training pair is wrong); added_in, added_out (share of the
         variance of the hidden units' inputs and outputs that is a function of a plus one of b); whole, without_attention,
-        without_layer (share of all pairs right) (rate, seed); profile (rate, seed, distance), mean right logit times factor;
-        ruler_symmetricity, ruler_irrelevance, ruler_accuracy (spread, seed).
+        without_layer, without_both (share of all pairs right) (rate, seed); profile (rate, seed, distance), mean right logit
+        times factor; some of these for the loud networks, by names that start with loud (seed); ruler_symmetricity,
+        ruler_irrelevance, ruler_accuracy (spread, seed).
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
-    splits = [split(config.modulus, config.train_fraction, seed) for seed in seeds] * len(config.rates)
-    networks = [member(config, rate, seed) for rate in config.rates for seed in seeds]
+    kinds = [(rate, 1.0) for rate in config.rates] + [(config.rates[0], config.loud)]
+    splits = [split(config.modulus, config.train_fraction, seed) for seed in seeds] * len(kinds)
+    networks = [member(config, rate, seed, loudness) for rate, loudness in kinds for seed in seeds]
     starts = [_treatment(network.to(device)) for network in networks]
     history = train_on_pairs(
         networks, splits, steps=config.steps, probe_steps=[config.steps], learning_rate=config.learning_rate,
@@ -113,11 +120,11 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     return _dataset(config, seeds, found, np.array(rulers))
 
 
-def member(config: Config, rate: float, seed: int) -> MixedAttention:
-    """The network of a seed before training: the same weights at every rate."""
+def member(config: Config, rate: float, seed: int, loudness: float = 1.0) -> MixedAttention:
+    """The network of a seed before training: the same weights at every rate and loudness."""
     start = generator("clock and pizza", config.modulus, config.model_size, config.hidden_size, seed)
     sizes = {"model_size": config.model_size, "heads": config.heads, "hidden_size": config.hidden_size}
-    return MixedAttention(config.modulus, rate=rate, generator=start, **sizes)
+    return MixedAttention(config.modulus, rate=rate, generator=start, loudness=loudness, **sizes)
 
 
 @torch.no_grad()
@@ -167,10 +174,12 @@ def _dataset(config: Config, seeds: list[int], found: list[Found], rulers: np.nd
         "train_accuracy": "accuracy on training pairs", "test_accuracy": "accuracy on held-out pairs",
         "factor": "factor on the logits", "added_in": f"{units} inputs that is added",
         "added_out": f"{units} outputs that is added", "whole": pairs,
-        "without_attention": f"{pairs} with attention at its mean", "without_layer": f"{pairs} with the layer's added part",
+        "without_attention": f"{pairs} without attention's joint part",
+        "without_layer": f"{pairs} without the layer's joint part", "without_both": f"{pairs} without either joint part",
     }  # fmt: skip
     shape = (len(config.rates), len(seeds))
-    stacked = {name: np.array([each[name] for each in found]) for name in found[0]}
+    loud = {f"loud_{name}": np.array([each[name] for each in found[-len(seeds) :]]) for name in LOUD}
+    stacked = {name: np.array([each[name] for each in found[: -len(seeds)]]) for name in found[0]}
     variables = {
         name: variable(("rate", "seed"), stacked[name].reshape(shape), label) for name, label in labels.items()
     }
@@ -180,6 +189,9 @@ def _dataset(config: Config, seeds: list[int], found: list[Found], rulers: np.nd
         "test_loss": variable(("rate", "seed"), loss, "held-out loss at one training loss", "nats"),
         "profile": variable(("rate", "seed", "distance"), profile, "mean right logit at one training loss", "nats"),
     }
+    for name in LOUD:
+        words, unit = variables[name][2]["long_name"], variables[name][2]["units"]
+        variables[f"loud_{name}"] = variable("seed", loud[f"loud_{name}"], f"{words}, loud even attention", unit)
     for number, name in enumerate(("symmetricity", "irrelevance", "accuracy")):
         variables[f"ruler_{name}"] = variable(
             ("spread", "seed"), rulers[..., number], f"{name} of a written-down network"
@@ -192,7 +204,7 @@ def _dataset(config: Config, seeds: list[int], found: list[Found], rulers: np.nd
             "distance": variable("distance", np.arange(config.modulus), "distance b - a"),
             "spread": variable("spread", config.spreads, "spread of the rulers' phases"),
         },
-        {"matched_loss": config.matched_loss, "modulus": config.modulus},
+        {"matched_loss": config.matched_loss, "modulus": config.modulus, "loud": config.loud},
     )
 
 
@@ -209,7 +221,12 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "seeds": result.sizes["seed"], "networks": int(there.size), "adding": int(there.sum()),
         "modulus": int(result.modulus), "matched": float(result.matched_loss), "chance": 1 / float(result.modulus),
         "gap": float(between.median()), "gap_wide": int((between > 0.3).sum()), "pairs": int(between.notnull().sum()),
-        "off": float(off.median()), "off_most": float(off.max()), "gap_from": jump[0], "gap_to": jump[1],
+        "off": float(off.median()), "off_most": float(off.max()), "off_constant": checks.off_constant(result),
+        "near": int((off < 0.1).sum()), "gap_from": jump[0], "gap_to": jump[1], "loud": float(result.loud),
+        "loud_symmetricity_low": float(result.loud_symmetricity.min()),
+        "loud_symmetricity_high": float(result.loud_symmetricity.max()),
+        "loud_start_symmetricity": float(result.loud_start_symmetricity.median()),
+        "loud_test_accuracy_low": float(result.loud_test_accuracy.min()),
         "ruler_right_least": float(result.ruler_accuracy.min()),
     }  # fmt: skip
     for name, place in (("pizza", 0), ("clock", -1)):
@@ -217,7 +234,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             found[f"{name}_{measure}"] = float(result[f"ruler_{measure}"].isel(spread=place).median())
     measured = (
         "start_symmetricity", "symmetricity", "irrelevance", "test_loss", "added_in", "added_out", "whole", "without_attention",
-        "without_layer",
+        "without_layer", "without_both",
     )  # fmt: skip
     for name, place in (("even", 0), ("half", result.sizes["rate"] // 2), ("trained", -1)):
         mine = result.where(there).isel(rate=place)
@@ -236,64 +253,9 @@ def describe(result: xr.Dataset) -> str:
     n = numbers(result)
     return (
         "Distance irrelevance against gradient symmetricity, one dot a network. Networks with even attention have symmetricity "
-        f"from {n['even_symmetricity_low']:.2f} to {n['even_symmetricity_high']:.2f}, those with trained attention from "
+        f"from {n['even_symmetricity_low']:.2f} to {n['even_symmetricity_high']:.2f}, those with half even attention from "
+        f"{n['half_symmetricity_low']:.2f} to {n['half_symmetricity_high']:.2f}, those with trained attention from "
         f"{n['trained_symmetricity_low']:.2f} to {n['trained_symmetricity_high']:.2f}. Irrelevance rises as symmetricity falls, "
         "as it does along the line of the written-down networks, which runs from the pizza at the lower right to the clock at "
         "the upper left."
     )
-
-
-CLAIMS = (
-    Claim(
-        id="clock_and_pizza.two_ways",
-        says="Brought to one training loss, a network with even attention and one with trained attention from the same start, "
-        "which both add, differ in gradient symmetricity by more than 0.3 in at least half of the seeds.",
-        rows=("S3.6",),
-        source="Zhong et al. 2023, arXiv 2306.17844, Definitions 4.1 and 4.2; at one loss by this book",
-        check=checks.two_ways,
-        control=Control(
-            says="attention half even in the place of trained attention",
-            change=checks.half_even,
-            manipulation=checks.fitted,
-        ),
-    ),
-    Claim(
-        id="clock_and_pizza.on_the_rulers",
-        says="At least four in five networks have a distance irrelevance within 0.1 of that of the written-down network with the "
-        "same gradient symmetricity.",
-        rows=("S3.6",),
-        source="this book",
-        check=checks.on_the_rulers,
-        expected="in part",
-        control=Control(
-            says="networks with even and with trained attention exchange their irrelevance",
-            change=checks.exchanged,
-            manipulation=checks.fitted,
-        ),
-    ),
-    Claim(
-        id="clock_and_pizza.waves_are_added",
-        says="With trained attention, too, a function of a plus a function of b explains more than nine tenths of the variance "
-        "of what the hidden units are given.",
-        rows=("S3.6",),
-        source="McCracken et al. 2025, arXiv 2505.18266, for sums of two waves in the first layer; the measure is ours",
-        check=checks.waves_are_added,
-        control=Control(
-            says="what the hidden units give in the place of what they are given",
-            change=checks.outputs_for_inputs,
-            manipulation=checks.fitted,
-        ),
-    ),
-    Claim(
-        id="clock_and_pizza.layer_multiplies",
-        says="With trained attention, more than half of all pairs are still right when every head's weights stay at their mean.",
-        rows=("S3.6",),
-        source="this book",
-        check=checks.layer_multiplies,
-        control=Control(
-            says="attention left alone, and every joint dependence of the hidden units' outputs on a and b taken out",
-            change=checks.other_cut,
-            manipulation=checks.fitted,
-        ),
-    ),
-)

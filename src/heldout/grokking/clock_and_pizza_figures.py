@@ -23,6 +23,8 @@ def plane(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         label = names.get(number, f"{rate:.0%} trained")
         ax.scatter(x[right], y[right], s=42, color=color, label=label, zorder=3)
         ax.scatter(x[~right], y[~right], s=42, facecolors="none", edgecolors=color, zorder=3)
+    loud = result.loud_symmetricity.values, result.loud_irrelevance.values
+    ax.scatter(*loud, s=30, marker="x", color=COLORS[0], label="even, twice as loud", zorder=3)
     for place, word, shift in ((0, "pizza", (-6, -15)), (-1, "clock", (-36, -4))):
         ax.annotate(
             word, (line[0][place], line[1][place]), shift, textcoords="offset points", color=style.MUTED, fontsize=9

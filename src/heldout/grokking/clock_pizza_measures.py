@@ -62,19 +62,22 @@ def share_right(logits: Float[Tensor, "*pairs modulus"]) -> float:
 
 @torch.no_grad()
 def cuts(network: MixedAttention) -> dict[str, float]:
-    """What is added at the hidden layer, and what is right after two cuts.
+    """What is added at the hidden layer, and what is right if attention's joint part, the layer's, or both are taken out.
 
-    One gives every pair the mean of a head's weights over all pairs: no product of attention is left, nor what its weights owe to
-    one number alone. The other leaves of each unit's output the nearest function of a plus function of b: every joint dependence
-    is gone, whether the layer made it or attention.
+    A table over pairs is the nearest function of a plus function of b, and a joint part. Attention's cut leaves the sum alone of
+    what the layer is given. The layer's leaves the sum of a unit's outputs and passes the joint part of its inputs on through a
+    straight line, whose slope is the share of pairs at which the unit is open: what attention multiplied is handed on, and
+    nothing is multiplied anew. Without either only the two sums are left.
     """
-    shares = network.shares()
-    stream = network.given(shares)
+    stream = network.stream()
     inputs, outputs = network.unit_inputs(stream), network.unit_outputs(stream)
-    frozen = network.given(shares.mean((0, 1)).expand_as(shares))
+    summed = added(stream)
+    slope = (inputs > 0).float().mean((0, 1))
+    passed = added(outputs) + slope * (inputs - added(inputs))
     return {
         "added_in": added_share(inputs), "added_out": added_share(outputs),
         "whole": share_right(network.read_out(stream, outputs)),
-        "without_attention": share_right(network.read_out(frozen, network.unit_outputs(frozen))),
-        "without_layer": share_right(network.read_out(stream, added(outputs))),
+        "without_attention": share_right(network.read_out(summed, network.unit_outputs(summed))),
+        "without_layer": share_right(network.read_out(stream, passed)),
+        "without_both": share_right(network.read_out(summed, added(outputs))),
     }  # fmt: skip

@@ -55,7 +55,6 @@ class WrittenDown:
     def slopes(self, first: Float[Tensor, "pairs size"], second: Float[Tensor, "pairs size"]) -> Slopes:
         """The gradients of every logit in the two rows: an open unit passes its weights on."""
         opened = (self._given(first, second) > 0).float()
-        both = [
-            torch.einsum("pku,kun,kux->pnkx", opened, self.unembed, side).flatten(2) for side in (self.left, self.right)
-        ]
+        passed = [torch.einsum("kun,kux->kunx", self.unembed, side) for side in (self.left, self.right)]
+        both = [torch.einsum("pku,kunx->pnkx", opened, weights).flatten(2) for weights in passed]
         return both[0], both[1]
