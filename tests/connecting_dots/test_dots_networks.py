@@ -8,7 +8,7 @@ from torch.nn import functional
 from heldout import devices
 from heldout.connecting_dots.dots_networks import Readers, answer_loss, line_correct, name_noise
 from heldout.connecting_dots.line_batches import SHARES, PretrainingBatches, batch_of, task_counts
-from heldout.connecting_dots.named_functions import IGNORED, TASKS, Language, Lines
+from heldout.connecting_dots.named_functions import IGNORED, NAMED, TASKS, Language, Lines
 
 LANGUAGES = [
     Language.drawn(devices.generator("roles", seed), modulus=5, synonyms=2, undefined=2, unseen=1) for seed in range(3)
@@ -150,3 +150,22 @@ def test_members_must_fit_each_other() -> None:
         batch_of([Lines.joined([words, names])])
     with pytest.raises(ValueError, match="parts"):
         batch_of([words, names[torch.arange(5)]])
+
+
+def test_names_left_out_of_a_task_stand_in_the_others() -> None:
+    """Every name that was drawn, by task, against the rule."""
+    left_out = ("define 1", "apply 0")
+    language = Language(modulus=5, synonyms=2, undefined=(3,), unseen=(0,), left_out=left_out)
+    source = PretrainingBatches([language], [devices.generator("lines", 0)], SHARES, 200)
+    found: dict[str, set[int]] = {task: set() for task in NAMED}
+    for _ in range(10):
+        batch = source.draw()
+        for marker, name in batch.tokens[0, : batch.named, :2].tolist():
+            found[NAMED[marker - language.outputs]].add(name)
+    for task in NAMED:
+        functions = language.defined if task == "define" else language.seen
+        told = {language.names(f)[place] for f in functions for place in range(2) if f"{task} {place}" not in left_out}
+        assert found[task] == told, task
+    other = Language(modulus=5, synonyms=2, undefined=(3,), unseen=(0,))
+    with pytest.raises(ValueError, match="languages"):
+        PretrainingBatches([language, other], [devices.generator(0)] * 2, SHARES, 8)

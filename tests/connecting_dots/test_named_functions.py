@@ -126,3 +126,14 @@ def test_splits() -> None:
         Split.drawn(language, devices.generator(0), 7).held_out()
     with pytest.raises(ValueError, match="observed=0"):
         Split.drawn(language, devices.generator(0), 0)
+
+
+def test_names_left_out_of_a_task() -> None:
+    drawn = devices.generator("roles", 0)
+    language = Language.drawn(drawn, modulus=5, synonyms=3, undefined=1, unseen=1, left_out=("define 2", "apply 0"))
+    assert [language.told(task) for task in NAMED] == [[1, 2], [0, 1], [0, 1, 2], [0, 1, 2]]
+    same = Language.drawn(devices.generator("roles", 0), modulus=5, synonyms=3, undefined=1, unseen=1)
+    assert (same.undefined, same.unseen) == (language.undefined, language.unseen)
+    for left_out in (("define 3",), ("apply words 0",), ("define",), ("invert 0", "invert 1", "invert 2")):
+        with pytest.raises(ValueError, match="left_out"):
+            Language(modulus=5, synonyms=3, left_out=left_out)

@@ -131,7 +131,7 @@ class PretrainingBatches:
         size: int,
     ) -> None:
         sizes = {
-            (each.modulus, each.synonyms, len(each.undefined), len(each.unseen)) for each in languages
+            (each.modulus, each.synonyms, len(each.undefined), len(each.unseen), each.left_out) for each in languages
         }  # fmt: skip
         require(len(sizes) == 1, "languages", sorted(sizes), "of one size")
         require(len(generators) == len(languages), "generators", len(generators), "one a language")
@@ -161,5 +161,15 @@ class PretrainingBatches:
 
 
 def _lines_of(language: Language, tasks: Sequence[str]) -> dict[str, Lines]:
-    """All pretraining lines of each task: every name of a seen function, but definitions only of the defined ones."""
-    return {task: language.lines(task, language.defined if task == "define" else language.seen) for task in tasks}
+    """All pretraining lines of each task: the names of seen functions, in definitions only of the defined ones.
+
+    Names that the language leaves out of a task do not stand in its lines.
+    """
+    found = {}
+    for task in tasks:
+        functions, names = language.defined if task == "define" else language.seen, None
+        if task in NAMED and language.left_out:
+            places = language.told(task)
+            names = torch.tensor([[language.names(f)[place] for place in places] for f in functions])
+        found[task] = language.lines(task, functions, names)
+    return found

@@ -89,15 +89,18 @@ class Language:
         synonyms: names of each function.
         undefined: positions of functions whose names are never defined in pretraining.
         unseen: positions of functions of which pretraining holds no line at all.
+        left_out: entries such as ``"define 5"``: of each function, the name at this place among its synonyms, from 0, stands
+            in no pretraining line of this task.
 
     Raises:
-        ValueError: a number is out of range, or a function is given two of these roles.
+        ValueError: a number is out of range, a function is given two of these roles, or a task is left without names.
     """
 
     modulus: int = 11
     synonyms: int = 8
     undefined: tuple[int, ...] = ()
     unseen: tuple[int, ...] = ()
+    left_out: tuple[str, ...] = ()
     functions: tuple[Function, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,11 +116,17 @@ class Language:
         require(apart, "unseen", self.unseen, f"other functions than undefined={self.undefined}")
         left = len(self.functions) - len(self.undefined) - len(self.unseen)
         require(left >= 1, "unseen", self.unseen, "such that some function is defined")
+        known = [f"{task} {place}" for task in NAMED for place in range(self.synonyms)]
+        strange = [entry for entry in self.left_out if entry not in known]
+        require(not strange, "left_out", strange, f"a task and a place, such as {known[0]!r} and {known[-1]!r}")
+        bare = [task for task in NAMED if not self.told(task)]
+        require(not bare, "left_out", self.left_out, f"such that some name is left to {', '.join(bare)}")
 
     @classmethod
     def drawn(
-        cls, generator: torch.Generator, *, modulus: int = 11, synonyms: int = 8, undefined: int = 0, unseen: int = 0
-    ) -> "Language":
+        cls, generator: torch.Generator, *, modulus: int = 11, synonyms: int = 8, undefined: int = 0, unseen: int = 0,
+        left_out: tuple[str, ...] = (),
+    ) -> "Language":  # fmt: skip
         """A language whose undefined and unseen functions are drawn.
 
         Raises:
@@ -131,7 +140,9 @@ class Language:
         )
         order = torch.randperm(count, generator=generator).tolist()
         first, second = sorted(order[:undefined]), sorted(order[undefined : undefined + unseen])
-        return cls(modulus=modulus, synonyms=synonyms, undefined=tuple(first), unseen=tuple(second))
+        return cls(
+            modulus=modulus, synonyms=synonyms, undefined=tuple(first), unseen=tuple(second), left_out=left_out
+        )  # fmt: skip
 
     @property
     def outputs(self) -> int:
@@ -177,6 +188,10 @@ class Language:
     def names(self, function: int) -> range:
         """Tokens of a function's synonyms."""
         return range(self.first_name + function * self.synonyms, self.first_name + (function + 1) * self.synonyms)
+
+    def told(self, task: str) -> list[int]:
+        """Places among a function's synonyms whose names stand in pretraining lines of a task with names."""
+        return [place for place in range(self.synonyms) if f"{task} {place}" not in self.left_out]
 
     @cached_property
     def words(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ class Recipe:
     clip: float = 1.0
     noise: float = 0.7  # on a name's row, in standard deviations of the names' rows
     shares: tuple[float, ...] = tuple(SHARES[task] for task in TASKS)  # of the tasks, in their order
+    left_out: tuple[str, ...] = ()  # such as "define 5": of each function, this synonym stands in no line of this task
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "hidden", "steps", "batch"):
@@ -59,7 +60,7 @@ class Recipe:
         """A seed's language."""
         return Language.drawn(
             generator("connecting dots", "roles", seed), modulus=self.modulus, synonyms=self.synonyms,
-            undefined=self.undefined, unseen=self.unseen,
+            undefined=self.undefined, unseen=self.unseen, left_out=self.left_out,
         )  # fmt: skip
 
     def rate(self, step: int) -> float:
