@@ -1,39 +1,113 @@
-"""Run the named benchmarks, or all of them, and print one table."""
+"""Run the named benchmarks, or all of them, each in a process of its own, and print one table.
 
+All of them together also write ``records/benchmarks.json``, which the page *Cost* draws.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import numpy
 import torch
 
+from benchmarks.connecting_dots import connecting_dots
 from benchmarks.engine import engine, engine_widths
 from benchmarks.grokking_step import grokking_step
-from benchmarks.harness import product_rate, table
+from benchmarks.harness import as_json
 from benchmarks.hull import hulls
 from benchmarks.parity_sweep import parity_sweep
 from benchmarks.phase_grid import phase_grid
 from benchmarks.random_features import random_features
 from benchmarks.rule_extrapolation import rule_extrapolation
+from heldout import measured, work
 
-# A new benchmark is a function that yields rows, and one line here.
-BENCHMARKS = {
+# A new benchmark is a function that yields rows and growths, and one line here.
+BENCHMARKS: dict[str, Callable[[], Iterator[Any]]] = {
+    "hull": hulls,
+    "random_features": random_features,
     "engine": engine,
     "engine_widths": engine_widths,
     "grokking_step": grokking_step,
-    "hull": hulls,
-    "parity_sweep": parity_sweep,
     "phase_grid": phase_grid,
-    "random_features": random_features,
+    "parity_sweep": parity_sweep,
     "rule_extrapolation": rule_extrapolation,
+    "connecting_dots": connecting_dots,
 }
 
 
-def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in BENCHMARKS]
+def alone(name: str) -> dict[str, Any]:
+    """One benchmark's lines, from a process of its own."""
+    call = [sys.executable, "-m", "benchmarks", "--json", name]
+    done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def provenance() -> dict[str, Any]:
+    """What made the record, and how busy the machine was before it began."""
+    rates = work.rates()
+    return {
+        "machine": f"{os.cpu_count()} cores, {_processor()}",
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "product_rate": rates.flops,
+        "cache_rate": rates.cache,
+        "memory_rate": rates.memory,
+        "load_before": os.getloadavg()[0],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _processor() -> str:
+    """The processor's name, without its number where the machine hides it."""
+    listed = Path("/proc/cpuinfo")
+    if listed.exists():
+        for line in listed.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run and print; 2 when a name is unknown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"among {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--json", action="store_true", help="run the one benchmark here and print its lines as JSON")
+    parser.add_argument("--output", type=Path, help="where all lines go; records/benchmarks.json when all are run")
+    given = parser.parse_args(arguments)
+    unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown:
         print(f"unknown benchmark {unknown[0]!r}; known: {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 2
-    threads = torch.get_num_threads()
-    print(f"square float32 product, {threads} threads: {product_rate() / 1e9:.0f} GFLOP/s")
-    print(table(row for name in names or BENCHMARKS for row in BENCHMARKS[name]()))
+    if given.json:
+        print(json.dumps(as_json(line for name in given.names for line in BENCHMARKS[name]())))
+        return 0
+    record: dict[str, Any] = {"provenance": provenance(), "rows": [], "growth": []}
+    loads = []
+    for name in given.names or BENCHMARKS:
+        found = alone(name)
+        loads.append(os.getloadavg()[0])
+        for row in found["rows"]:
+            print(measured.line(row), flush=True)
+        for growth in found["growth"]:
+            print(measured.growth_line(growth), flush=True)
+        record["rows"] += found["rows"]
+        record["growth"] += found["growth"]
+    record["provenance"] |= {"loads": loads, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
+    if given.output or not given.names:
+        path = given.output or measured.path()
+        path.write_text(json.dumps(record, indent=1) + "\n")
+        print(f"written: {path.name}")
     return 0
 
 

@@ -1,13 +1,13 @@
 """The training engine against the plain loop over models, tensors already in memory, same members, steps and batches."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.harness import Row, compare
+from benchmarks.harness import NOT_SLOWER, Growth, Row, compare, grown
 from heldout import devices, memory
 from heldout.ensemble import TrainingData, train
 from heldout.networks import MLP
@@ -16,6 +16,7 @@ FEATURES, CLASSES, SAMPLES, BATCH, RATE = 64, 10, 1000, 100, 1e-3
 WIDTHS = (4, 6, 10, 16, 25, 40, 64, 102, 161, 256)
 SEEDS = 4
 TOLERANCE = 1e-4
+CHAPTER, TARGET = "double_descent", 5.0
 
 
 def population(hidden: tuple[tuple[int, ...], ...], seeds: int) -> tuple[list[nn.Module], TrainingData]:
@@ -50,16 +51,9 @@ def plain_loop(members: list[nn.Module], data: TrainingData, steps: int) -> list
     return trained
 
 
-def operations(members: list[nn.Module], steps: int) -> float:
-    """Multiplications and additions of the products alone; the first layer needs no gradient of its inputs."""
-    total = 0
-    for member in members:
-        first, *others = [layer.weight.numel() for layer in member.layers]  # type: ignore[attr-defined]
-        total += 2 * BATCH * (2 * first + 3 * sum(others))
-    return float(total * steps)
-
-
-def row(what: str, hidden: tuple[tuple[int, ...], ...], seeds: int, steps: int, threads: int) -> Row:
+def row(
+    what: str, hidden: tuple[tuple[int, ...], ...], seeds: int, steps: int, threads: int, target: float = NOT_SLOWER
+) -> Row:  # fmt: skip
     """Time one population, after checking that both ways end with the same networks."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -72,7 +66,8 @@ def row(what: str, hidden: tuple[tuple[int, ...], ...], seeds: int, steps: int, 
             f"{what}, {threads} thread{'s' * (threads > 1)}",
             lambda: train(members, data, steps=steps, learning_rate=RATE, batch_size=BATCH),
             lambda: plain_loop(members, data, steps),
-            operations=operations(members, steps),
+            chapter=CHAPTER,
+            target=target,
             note=f"{len(members)} members in {len(plan)} chunks; same networks to {largest:.0e}",
         )
     finally:
@@ -89,10 +84,18 @@ def difference(members: list[nn.Module], data: TrainingData, steps: int) -> floa
     )
 
 
-def engine() -> Iterator[Row]:
-    """Forty MLPs of ten widths."""
+def engine() -> Iterator[Row | Growth]:
+    """Forty MLPs of ten widths, and how training grows."""
     for threads in (1, 2):
-        yield row("engine, 40 MLPs of width 4 to 256", tuple((width,) for width in WIDTHS), SEEDS, 100, threads)
+        hidden = tuple((width,) for width in WIDTHS)
+        yield row("engine, 40 MLPs of width 4 to 256", hidden, SEEDS, 100, threads, TARGET)
+    for axis, sizes in (("members", (10, 20, 40, 80)), ("width", (64, 256, 1024)), ("steps", (25, 50, 100))):
+        yield grown(CHAPTER, "training of MLPs", axis, sizes, lambda size, axis=axis: _prepared(**{axis: size}))  # type: ignore[misc]
+
+
+def _prepared(members: int = 6, width: int = 64, steps: int = 40) -> Callable[[], object]:
+    nets, data = population(((width,),), members)
+    return lambda: train(nets, data, steps=steps, learning_rate=RATE, batch_size=BATCH)
 
 
 def engine_widths() -> Iterator[Row]:

@@ -23,6 +23,7 @@ from heldout.losses import stable_cross_entropy
 
 RATE, DECAY, BETAS = 1e-3, 1.0, (0.9, 0.98)
 STEPS = 10
+CHAPTER, TARGET = "grokking", 5.0
 TOLERANCE = 1e-5  # largest relative difference of any training or held-out loss
 SIZES = {"P = 113, d = 128": (113, 128, 512, 0.3), "P = 59, d = 48": (59, 48, 192, 0.4)}
 
@@ -98,16 +99,6 @@ def plain(net: PairTransformer, data: Split, steps: int, every: int) -> list[tup
     return found
 
 
-def operations(net: PairTransformer, data: Split, steps: int, every: int) -> float:
-    """Multiplications and additions of the products that ours makes; a backward pass counts twice."""
-    d, hidden, modulus = net.embed.shape[1], net.hidden_in.shape[0], net.modulus
-    pair = 2 * (d * d + 2 * d * hidden + d * modulus)
-    token = 2 * 2 * modulus * d * d
-    looks = -(-steps // every)
-    training = steps * 3 * (len(data.train_pairs) * pair + token)
-    return training + looks * (len(data.test_pairs) * pair + token)
-
-
 def largest_difference(net: PairTransformer, data: Split, steps: int) -> float:
     """Largest relative difference of any loss, looked at before every step."""
     pairs = zip(ours(net, data, steps, 1), plain(net, data, steps, 1), strict=True)
@@ -128,7 +119,8 @@ def grokking_step() -> Iterator[Row]:
                     f"grokking step, {name}, {STEPS} steps, a look every {every}",
                     lambda net=net, data=data, every=every: ours(net, data, STEPS, every),  # type: ignore[misc]  # bound now
                     lambda net=net, data=data, every=every: plain(net, data, STEPS, every),  # type: ignore[misc]
-                    operations=operations(net, data, STEPS, every),
+                    chapter=CHAPTER,
+                    target=TARGET,
                     rounds=3,
                     note=f"losses equal to {apart:.0e} relative over 30 steps",
                 )

@@ -5,20 +5,21 @@ script of Michaud et al. 2023 (arXiv 2303.13506), and ``torch.optim.AdamW``. Bot
 """
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.harness import Row, compare
+from benchmarks.harness import NOT_SLOWER, Growth, Row, compare, grown
 from heldout.devices import generator
 from heldout.optimizers import Optimizer
 from heldout.quanta.parity import Batch, Tasks, online, random_tasks, zipf
 from heldout.quanta.parity_networks import ParityMLP, Together, train
 
+CHAPTER, TARGET = "quanta", 3.0
 RATE = 5e-3
 
 
@@ -142,29 +143,36 @@ def relative_difference(size: Size, tasks: list[Tasks], nets: list[list[ParityML
     return max(differences)
 
 
-def parity_sweep() -> Iterator[Row]:
+def parity_sweep() -> Iterator[Row | Growth]:
     """One thread: the widths of the book's sweep with three seeds, and the paper's size with one."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield row("parity sweep", BOOK, rounds=3)
-        yield row("parity sweep, the paper's size", PAPER, rounds=2)
+        yield row("parity sweep", BOOK, rounds=3, target=TARGET)
+        yield row("parity sweep, the paper's size", PAPER, rounds=2, target=NOT_SLOWER)
+        for axis, sizes in (("members", (1, 2, 4, 8)), ("width", (32, 64, 128, 256)), ("steps", (10, 20, 40))):
+            yield grown(CHAPTER, "parity sweep", axis, sizes, lambda size, axis=axis: _prepared(**{axis: size}))  # type: ignore[misc]
     finally:
         torch.set_num_threads(before)
 
 
-def row(name: str, size: Size, *, rounds: int) -> Row:
+def _prepared(members: int = 2, width: int = 64, steps: int = 20) -> Callable[[], object]:
+    size = replace(BOOK, widths=(width,) * 4, seeds=tuple(range(members)), steps=steps)
+    given = problem(size)
+    return lambda: ours(size, *given)
+
+
+def row(name: str, size: Size, *, rounds: int, target: float) -> Row:
     """Both on one sweep."""
     tasks, nets = problem(size)
     apart = relative_difference(size, tasks, nets)
     assert apart < size.tolerance, f"weights differ by {apart:.1e}"
-    # A product with the bits forward and one backward; the readout's are small.
-    operations = size.steps * len(size.seeds) * size.batch * sum(size.widths) * 2 * 2 * (size.bits + 1)
     return compare(
         f"{name}, {len(size.widths)} widths, {len(size.seeds)} seeds, {size.steps} updates",
         lambda: ours(size, tasks, nets),
         lambda: plain(size, tasks, nets),
-        operations=float(operations),
+        chapter=CHAPTER,
+        target=target,
         rounds=rounds,
         note=f"weights equal to {apart:.0e} on the same samples",
     )

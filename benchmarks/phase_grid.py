@@ -4,16 +4,17 @@ The plain loop trains the same module with two ``torch.optim.AdamW``, one for th
 at the same updates. It is timed on a few members and a share of the updates, and extrapolated; the note says so.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.nn import functional
 
-from benchmarks.harness import Row, compare
+from benchmarks.harness import Growth, Row, compare, grown
 from heldout.ensemble import log_spaced_steps
 from heldout.grokking.addition_toy import Task, counts, rqi, task, toy, train_toys
 from heldout.grokking.toy_phases import BOOK, PAPER
 
+CHAPTER, TARGET = "grokking", 10.0
 STEPS, PROBES, ALONE = 300, 10, 3
 TOLERANCE = 1e-4
 _CELLS = [
@@ -74,18 +75,27 @@ def row(what: str, cells: list[tuple[float, float, int]], width: int, steps: int
         what,
         lambda: together(cells, tasks, width, steps),
         lambda: one_by_one(few, tasks, width, steps),
+        chapter=CHAPTER,
+        target=TARGET,
         rounds=3,
         plain_share=len(few) / len(cells),
         note=f"{len(cells)} members, {steps} updates, plain extrapolated from {len(few)}; same embeddings to {largest:.0e}",
     )
 
 
-def phase_grid() -> Iterator[Row]:
+def _prepared(members: int = 50, width: int = 50, steps: int = 20) -> Callable[[], object]:
+    tasks = {seed: task(BOOK.p, BOOK.num_train, seed, least_ideal=BOOK.least_ideal) for seed in range(BOOK.num_seeds)}
+    return lambda: together(_CELLS[:members], tasks, width, steps)
+
+
+def phase_grid() -> Iterator[Row | Growth]:
     """The grid of the page at its width, and the cells of one seed at the paper's width."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield row(f"phase grid, width {BOOK.width}", _CELLS, BOOK.width, STEPS)
         yield row(f"phase grid, width {PAPER.width}", _CELLS[:: BOOK.num_seeds], PAPER.width, STEPS // 10)
+        for axis, sizes in (("members", (25, 50, 100)), ("width", (50, 100, 200)), ("steps", (10, 20, 40))):
+            yield grown(CHAPTER, "phase grid", axis, sizes, lambda size, axis=axis: _prepared(**{axis: size}))  # type: ignore[misc]
     finally:
         torch.set_num_threads(threads)

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from benchmarks.harness import Row, compare
+from benchmarks.harness import NOT_SLOWER, Growth, Row, compare, growth_of
 from heldout.data import Samples
 from heldout.data.digit_task import one_hot, split
 from heldout.double_descent import fourier
 from heldout.double_descent.random_features import RATIOS
 
+CHAPTER, TARGET = "double_descent", 10.0
 NUM_TEST = 2000
 TOLERANCE = 1e-8  # largest relative difference of any test error
 SIZES = (125, 250, 500, 1000)
@@ -52,15 +53,9 @@ def by_loop(n: int) -> list[tuple[float, float]]:
 PROBLEMS: dict[int, tuple[torch.Tensor, torch.Tensor, torch.Tensor, Samples, list[int]]] = {}
 
 
-def operations(n: int, counts: list[int]) -> float:
-    """Leading terms: one QR and inverse of n columns, the growing Gram matrix, a Cholesky a count beyond n."""
-    beyond = [count for count in counts if count > n]
-    return n**3 * (8 / 3 + 1 / 3) + 2 * n**2 * counts[-1] + len(beyond) * n**3 / 3
-
-
-def random_features() -> Iterator[Row]:
+def random_features() -> Iterator[Row | Growth]:
     """Forty feature counts to 8 n on real digits, for growing n, and how the ratio grows."""
-    ratios = []
+    ratios, times = [], []
     for n in SIZES:
         PROBLEMS[n] = problem(n)
         ours, plain = np.array(by_path(n)), np.array(by_loop(n))
@@ -70,13 +65,17 @@ def random_features() -> Iterator[Row]:
             f"random features, n = {n}, 40 counts to {8 * n}",
             lambda n=n: by_path(n),  # type: ignore[misc]  # the loop's value, bound now
             lambda n=n: by_loop(n),  # type: ignore[misc]
-            operations=operations(n, PROBLEMS[n][4]),
+            chapter=CHAPTER,
+            target=TARGET if n == SIZES[-1] else NOT_SLOWER,
+            dtype=torch.float64,
             rounds=3,
             note=f"test errors equal to {largest:.0e} relative",
         )
         ratios.append(row.ratio)
+        times.append(row.ours)
         if n == SIZES[-1]:
             exponent = float(np.polyfit(np.log(SIZES), np.log(ratios), 1)[0])
             row = replace(row, note=f"{row.note}; the ratio grows as n^{exponent:.2f}")
         yield row
         PROBLEMS.clear()
+    yield growth_of(CHAPTER, "random-feature curve", "samples", SIZES, times)

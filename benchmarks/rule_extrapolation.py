@@ -7,7 +7,7 @@ keys and values. Same weights, lessons and updates.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.harness import Row, compare
+from benchmarks.harness import Growth, Row, compare, grown
 from heldout import devices
 from heldout.decoders import Transformers, write
 from heldout.nonidentifiability import anbn
@@ -24,6 +24,7 @@ from heldout.nonidentifiability.rule_extrapolation import BOOK, VARIANTS, Config
 from heldout.nonidentifiability.sequence_training import Auxiliary, Schedule, token_loss, train
 from heldout.prefix_tree import prefix_tree
 
+CHAPTER, TARGET = "nonidentifiability", 5.0
 TOLERANCE = 1e-3  # of the relative difference of a member's loss after a few updates
 
 
@@ -92,9 +93,9 @@ class Problem:
         return start(self.config, self.seeds)
 
 
-def problem(steps: int) -> Problem:
+def problem(steps: int, **changes: int) -> Problem:
     """The book's experiment, with so many updates."""
-    config = replace(BOOK, steps=steps)
+    config = replace(BOOK, steps=steps, **changes)
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
     rows = anbn.prompts(config.prompt_length)
     lessons = Lessons(seeds, rows, taught_prompts(config.taught_share, seeds, rows), steps=steps, rows=config.rows)
@@ -173,7 +174,12 @@ def differences(given: Problem) -> tuple[float, float]:
     return max(losses), max(unequal)
 
 
-def rule_extrapolation() -> Iterator[Row]:
+def _prepared(members: int = 2, width: int = 32, steps: int = 8) -> Callable[[], object]:
+    given = problem(steps, num_seeds=members, width=width, hidden=2 * width)
+    return lambda: ours_trained(given)
+
+
+def rule_extrapolation() -> Iterator[Row | Growth]:
     """One thread: training, writing, and the whole, for which the plain code does one seed's three models."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -191,6 +197,7 @@ def rule_extrapolation() -> Iterator[Row]:
             f"{name}: {few.schedule.steps} updates",
             lambda: ours_trained(few),
             lambda: [plain_trained(few, model, member) for member, model in enumerate(first)],
+            chapter=CHAPTER,
             rounds=5,
             note=f"losses equal to {apart:.0e} relative",
         )
@@ -198,6 +205,7 @@ def rule_extrapolation() -> Iterator[Row]:
             f"{name}: {1 + few.config.samples} completions of {len(few.prompts)} prompts",
             lambda: ours_written(few, models),
             lambda: [plain_written(few, model) for model in done],
+            chapter=CHAPTER,
             rounds=3,
             note="the likeliest completions are the same" if unequal == 0 else f"{unequal:.1%} differ",
         )
@@ -205,8 +213,12 @@ def rule_extrapolation() -> Iterator[Row]:
             f"{name}: the whole, {whole.schedule.steps} updates",
             lambda: ours_written(whole, ours_trained(whole)),
             lambda: [plain_written(whole, plain_trained(whole, first[member], member)) for member in one_seed],
+            chapter=CHAPTER,
+            target=TARGET,
             rounds=2,
             plain_share=1 / len(whole.seeds),
         )
+        for axis, sizes in (("members", (1, 2, 4, 8)), ("width", (16, 32, 64, 128)), ("steps", (5, 10, 20))):
+            yield grown(CHAPTER, "training on a^n b^n", axis, sizes, lambda size, axis=axis: _prepared(**{axis: size}))  # type: ignore[misc]
     finally:
         torch.set_num_threads(before)

@@ -120,9 +120,9 @@ def _first(module: Experiment, config: Any, fields: list[str], base: int) -> tup
 
 
 def _with_few_looks(config: Any, looks: int | None) -> Any:
-    """Looks as few as asked for, or as they are, and as far apart as a run is long."""
+    """Looks as few as asked for, or as they are, and farther apart than a run is long, also where they are denser at first."""
     names = {field.name for field in dataclasses.fields(config)}
-    far = max(10 * FEW[-1], *(getattr(config, name) for name in update_fields(config)))
+    far = 100 * max(5 * FEW[-1], *(getattr(config, name) for name in update_fields(config)))
     changes = {name: far for name in _BETWEEN_LOOKS if name in names}
     return dataclasses.replace(config, **changes, **({n: looks for n in _LOOKS if n in names} if looks else {}))
 

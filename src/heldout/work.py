@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 # Operands above this come from memory, at a rate measured on larger ones; below it a cache may hold them.
 CACHE_BYTES = 64 * 2**20
 _PRODUCT_SIZE = 1024
-_COPIES = {"cache": 2**18, "memory": 2 * CACHE_BYTES}
+_COPIES = {"cache": 2**19, "memory": 4 * CACHE_BYTES}  # of three vectors together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +113,12 @@ def rates(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     """Measured now, with the threads in use: a square product, and additions of two vectors, small and large."""
     a = torch.ones(_PRODUCT_SIZE, _PRODUCT_SIZE, device=device, dtype=dtype)
     out = torch.empty_like(a)
-    product = 2 * _PRODUCT_SIZE**3 / _best(lambda: torch.mm(a, a, out=out), a.device, 5)
+    product = 2 * _PRODUCT_SIZE**3 / _best(lambda: torch.mm(a, a, out=out), a.device, 20)
     moved = {}
     for where, size in _COPIES.items():
-        x, y, z = torch.ones(3, size // 4, device=device)
+        x, y, z = torch.ones(3, size // 12, device=device)
         repeats = 200 if where == "cache" else 5
-        moved[where] = 3 * size / _best(lambda x=x, y=y, z=z: torch.add(x, y, out=z), a.device, repeats)  # type: ignore[misc]
+        moved[where] = 12 * (size // 12) / _best(lambda x=x, y=y, z=z: torch.add(x, y, out=z), a.device, repeats)  # type: ignore[misc]
     return Rates(flops=product, cache=moved["cache"], memory=min(moved.values()))
 
 
