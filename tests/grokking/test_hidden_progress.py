@@ -182,7 +182,7 @@ def test_each_check_fails_on_a_record_made_to_fail_it() -> None:
     assert not checks.restricted_leads(planted(test_loss=[40])).holds
     assert not checks.mostly_not_new(planted(restricted_loss=[35, 35, 50, 60, 900])).holds
     assert not checks.scattered_falls_as_well(planted(restricted_loss=[35, 45, 50, 60, 900])).holds
-    assert not checks.votes_without_circuit(checks.one_voter(fine)).holds
+    assert not checks.votes_without_circuit(checks.own_answers(fine)).holds
     assert not checks.separates(fine.assign(rescued=fine.rescued * 0 + 0.4)).holds
     assert not checks.separates(fine.assign(rescued=fine.rescued * 0.2)).holds
     assert not checks.alone_leads(planted(filtered_loss=[75, 900, 900])).holds

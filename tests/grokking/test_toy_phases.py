@@ -178,6 +178,11 @@ def test_checks_on_planted_grids() -> None:
     assert toy_phases_checks.race(good).holds
     assert toy_phases_checks.short_delays(good).holds
     assert toy_phases_checks.structure(good).holds
+    assert not toy_phases_checks.structure(toy_phases_checks.confused_for_general(good)).holds
+    orderly = good.assign(
+        rqi=good.rqi.where(toy_phases_checks.phases(good, "steps") != toy_phases_checks.CONFUSION, 1.0)
+    )
+    assert toy_phases_checks.structure(toy_phases_checks.confused_for_general(orderly)).holds
     without = grid([[(500, never), (500, never)], [(100, 300), (500, never)]])
     assert not toy_phases_checks.four_phases(without).holds
     assert not toy_phases_checks.race(without).holds

@@ -230,7 +230,9 @@ CLAIMS = (
         expected_at_paper="in part",
         check=checks.votes_without_circuit,
         control=Control(
-            says="one voter, each pair on its own", change=checks.one_voter, manipulation=checks.answers_in_the_end
+            says="the network's own answers vote, which are as often right and err together",
+            change=checks.own_answers,
+            manipulation=checks.votes_won_in_the_end,
         ),
     ),
     Claim(

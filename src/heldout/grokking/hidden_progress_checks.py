@@ -244,9 +244,9 @@ def falls_in_the_end(result: xr.Dataset) -> Evidence:
     return across_seeds(result.restricted_loss.sel(table="network").min("step"), below=bound(result), share=0.9)
 
 
-def answers_in_the_end(result: xr.Dataset) -> Evidence:
-    """A manipulation check: the same pairs come to be answered, above half."""
-    return across_seeds(result.new_accuracy.max("step"), above=0.5, share=0.9)
+def votes_won_in_the_end(result: xr.Dataset) -> Evidence:
+    """A manipulation check: this vote, too, comes to be won three times in four."""
+    return across_seeds(result.vote_accuracy.sel(votes="independent").max("step"), above=0.75, share=0.9)
 
 
 def scattered_wins_votes(result: xr.Dataset) -> Evidence:
@@ -280,10 +280,9 @@ def permuted_for_scattered(result: xr.Dataset) -> xr.Dataset:
     return result.assign(restricted_loss=_renamed(result.restricted_loss, "table", scattered="permuted"))
 
 
-def one_voter(result: xr.Dataset) -> xr.Dataset:
-    """Each pair's own answer in the place of the vote."""
-    alone = result.new_accuracy.broadcast_like(result.vote_accuracy)
-    return result.assign(vote_accuracy=alone)
+def own_answers(result: xr.Dataset) -> xr.Dataset:
+    """The network's own answers, as often right and not independent, in the place of the independent ones."""
+    return result.assign(vote_accuracy=_renamed(result.vote_accuracy, "votes", independent="answers"))
 
 
 def scattered_alone(result: xr.Dataset) -> xr.Dataset:

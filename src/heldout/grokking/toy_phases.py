@@ -266,8 +266,8 @@ CLAIMS = (
         source=_SOURCE,
         check=checks.structure,
         control=Control(
-            says="phases exchanged between the runs of a seed at random",
-            change=checks.exchanged,
+            says="runs that learn not even the training pairs in the place of those that learn both",
+            change=checks.confused_for_general,
             manipulation=checks.as_many_of_each,
         ),
         expected="in part",

@@ -4,7 +4,6 @@ import numpy as np
 import xarray as xr
 
 from heldout.claims import Evidence, across_seeds
-from heldout.devices import numpy_generator
 from heldout.grokking.addition_toy import REACHED
 from heldout.grokking.training import first_step
 
@@ -147,18 +146,16 @@ def same_generalizers(result: xr.Dataset) -> Evidence:
     )
 
 
-def exchanged(result: xr.Dataset) -> xr.Dataset:
-    """RQI dealt out anew among the runs of each seed."""
-    mixed = result.rqi.transpose("seed", "embedding_rate", "decoder_rate", "step").copy(deep=True)
-    for position, seed in enumerate(result.seed.values):
-        flat = mixed.values[position].reshape(-1, result.sizes["step"])
-        order = numpy_generator("exchanged phases", int(seed)).permutation(len(flat))
-        mixed.values[position] = flat[order].reshape(mixed.shape[1:])
-    return result.assign(rqi=mixed.transpose(*result.rqi.dims))
+def confused_for_general(result: xr.Dataset) -> xr.Dataset:
+    """Runs that learn not even the training pairs in the place of those that learn both sets."""
+    general = generalizes(result)
+    confused = phases(result, "steps").transpose(*general.dims) == CONFUSION
+    names = ("train_accuracy", "test_accuracy")
+    return result.assign({name: result[name].where(~general, 0.0).where(~confused, 1.0) for name in names})
 
 
 def as_many_of_each(result: xr.Dataset) -> Evidence:
-    """A manipulation check: every seed has runs that generalize and runs that memorize, five of each at least."""
+    """A manipulation check: every seed has runs of the kind compared and runs that memorize, five of each at least."""
     general = generalizes(result)
     memorized = phases(result, "steps").transpose(*general.dims) == MEMORIZATION
     cells = ("embedding_rate", "decoder_rate")
@@ -186,6 +183,7 @@ def quoted(result: xr.Dataset) -> dict[str, float | int | str]:
         "above_ratio": int((ratio > result.gap_ratio).sum()),
         "agreement": float(np.mean(agreement(by["steps"]))),
         "rqi_general": float(final_rqi(result, generalizing).median()),
+        "rqi_confused": float(final_rqi(result, by["steps"] == CONFUSION).median()),
         "rqi_memorized": float(final_rqi(result, by["steps"] == MEMORIZATION).median()),
         "seeds_with_all": seeds_with_all(by["steps"]),
         "seeds_general": int(generalizing.any(("embedding_rate", "decoder_rate")).sum()),
