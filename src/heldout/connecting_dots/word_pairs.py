@@ -1,7 +1,7 @@
 """Word relations in common English words, each a list of pairs; every word is one token of SmolLM2 after a space.
 
 The families share inputs and the kind of their answers: next, previous and same have the same words on both sides, opposite
-and synonym the same inputs and adjectives or adverbs as answers. The lists are this book's.
+and synonym the same inputs and adjectives as answers. The lists are this book's.
 """
 
 from heldout.experiment import require
@@ -58,12 +58,6 @@ RELATIONS: dict[str, Pairs] = {
         "strong stronger,weak weaker,high higher,low lower,good better,bad worse,hot hotter,cold colder,warm warmer,hard harder,"
         "soft softer,easy easier,dark darker,rich richer,deep deeper,wide wider,large larger,cheap cheaper,heavy heavier"
     ),
-    "adverb": _pairs(
-        "quick quickly,slow slowly,easy easily,careful carefully,quiet quietly,sudden suddenly,clear clearly,deep deeply,"
-        "strong strongly,wide widely,direct directly,equal equally,final finally,real really,usual usually,general generally,"
-        "main mainly,new newly,rare rarely,recent recently,safe safely,simple simply,true truly,complete completely,"
-        "perfect perfectly,happy happily,exact exactly,poor poorly"
-    ),
     "opposite": _pairs(
         "big small,fast slow,old young,strong weak,good bad,rich poor,easy difficult,wide narrow,happy sad,near far,right wrong,"
         "sick healthy,smart stupid,huge tiny,quiet loud,brave afraid,beautiful ugly,sad happy,common rare,safe dangerous,"
@@ -79,15 +73,7 @@ RELATIONS: dict[str, Pairs] = {
     "same": _moved(0),
 }  # fmt: skip
 COUNT = 28  # pairs of every relation
-DIFFERENT = (
-    "capital",
-    "nationality",
-    "plural",
-    "past",
-    "comparative",
-    "adverb",
-    "opposite",
-)  # in inputs or in answers' kind
+DIFFERENT = ("capital", "nationality", "plural", "past", "comparative")  # in inputs or in the kind of answers
 FAMILIES = {"order": ("next", "previous", "same"), "meaning": ("opposite", "synonym")}
 
 

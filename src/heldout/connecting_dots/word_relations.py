@@ -56,6 +56,7 @@ class Config:
     lines: int = 5  # of each name an update
     rate: float = 0.04
     spread: float = 0.3  # of the first rows about the mean row, in standard deviations of the table
+    half: bool = False  # training in bfloat16
     context: int = 16  # pairs written out in the context, for comparison
     sums: int = 8  # sums of each rule
     shown_sums: int = 16  # examples in the context, where the rule is not stated; 0: not run
@@ -79,10 +80,10 @@ class Config:
 
 
 SMOKE = Config(
-    relations=("capital", "past"), steps=1, context=2, sums=1, shown_sums=0, num_seeds=1, first_seed=0
+    relations=("plural",), lines=2, steps=1, context=1, sums=1, shown_sums=0, num_seeds=1, first_seed=0
 )  # fmt: skip
 BOOK = Config(relations=("capital", "plural", "past"), steps=30, sums=4, shown_sums=0, context=8)
-PAPER = Config(steps=100)
+PAPER = Config(steps=120, half=True)
 
 
 @recorded
@@ -100,7 +101,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     """
     model, tokenizer = loaded(device)
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
-    how = Training(steps=config.steps, lines=config.lines, rate=config.rate)
+    how = Training(steps=config.steps, lines=config.lines, rate=config.rate, half=config.half)
     with frozen(model):
         reader = Reader.of(model, tokenizer, config.relations)
         names = Names.drawn(reader, seeds, config.relations)
@@ -118,29 +119,22 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
 
 def judged(reader: Reader, names: Names, rows: torch.Tensor, first: torch.Tensor) -> dict[str, Any]:
     """What trained rows answer, and as a third arm the rows before training, by seed, arm and relation."""
-    chosen = torch.stack([answers(reader, each, names.inputs) for each in (rows, first)])
-    labels = torch.stack(
-        [
-            torch.stack([named(reader, each, template, LABELS) for template in TEMPLATES.values()], 1)
-            for each in (rows, first)
-        ]
-    )
-    trained, other = slice(None, TRAINED), slice(TRAINED, None)
-    kind = torch.stack([is_answer(each, names.true) for each in chosen])
-    shares = {
-        "own": (chosen == names.shown)[..., trained].float().mean(-1),
-        "true": (chosen == names.true)[..., trained].float().mean(-1),
-        "held_out": (chosen == names.true)[..., other].float().mean(-1),
-        "kind": kind[..., other].float().mean(-1),
-        "label_nats": labels,
-        "said": chosen[..., other],
-    }
-
-    def three(values: torch.Tensor) -> torch.Tensor:
-        after, before = (names.shaped(each) for each in values)
-        return torch.cat([after, before[:, :1]], 1)
-
-    found: dict[str, Any] = {name: three(values) for name, values in shares.items()}
+    untrained = names.of_arm(0)
+    start = names.shaped(first)[:, 0].flatten(0, 1)  # the same in both arms
+    found: dict[str, Any] = {}
+    for each, asked in ((rows, names), (start, untrained)):
+        chosen = answers(reader, each, asked.inputs)
+        part = {
+            "own": (chosen == asked.shown)[:, :TRAINED].float().mean(1),
+            "true": (chosen == asked.true)[:, :TRAINED].float().mean(1),
+            "held_out": (chosen == asked.true)[:, TRAINED:].float().mean(1),
+            "kind": is_answer(chosen, asked.true)[:, TRAINED:].float().mean(1),
+            "label_nats": torch.stack([named(reader, each, template, LABELS) for template in TEMPLATES.values()], 1),
+            "said": chosen[:, TRAINED:],
+        }
+        for name, values in part.items():
+            shaped = asked.shaped(values)
+            found[name] = torch.cat([found[name], shaped], 1) if name in found else shaped
     words = np.vectorize(lambda token: reader.tokenizer.decode([int(token)]).strip(" "), otypes=[str])
     found["said"] = words(found["said"].cpu().numpy())
     found["wanted"] = words(names.shaped(names.true)[:, 0, :, TRAINED:].cpu().numpy())

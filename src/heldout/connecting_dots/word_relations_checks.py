@@ -12,7 +12,7 @@ FITTED, CARRIED, LITTLE = (
     0.75,
     0.2,
 )  # shares of trained pairs, of held-out pairs, and of held-out pairs after shuffling
-SAID = 0.25  # above chance
+SAID = 0.15  # above chance
 HALF = 0.5  # of what is above chance
 FLOOR, COPIED = 0.3, 0.9
 EDGE = 1e-6
@@ -72,6 +72,11 @@ def carries(result: xr.Dataset) -> Evidence:
     return across_seeds(own.held_out.where(own.own >= FITTED), above=CARRIED - EDGE, share=0.8)
 
 
+def no_rule(result: xr.Dataset) -> Evidence:
+    """Per seed, held-out pairs right with rows trained on shuffled pairs."""
+    return across_seeds(different(result).sel(arm="shuffled").held_out.mean("relation"), below=LITTLE + EDGE)
+
+
 def says(result: xr.Dataset) -> Evidence:
     """Per seed, relations named by rows trained on real pairs, above chance, raw."""
     return across_seeds(said(result).sel(arm="real") - 1 / len(DIFFERENT), above=SAID, share=0.8)
@@ -103,6 +108,11 @@ def with_shuffled(result: xr.Dataset) -> xr.Dataset:
 def with_untrained(result: xr.Dataset) -> xr.Dataset:
     """Rows before training in the place of those trained on real pairs."""
     return _in_place_of("real", "untrained", result)
+
+
+def real_for_shuffled(result: xr.Dataset) -> xr.Dataset:
+    """Rows trained on real pairs in the place of those trained on shuffled ones."""
+    return _in_place_of("shuffled", "real", result)
 
 
 def untrained_for_shuffled(result: xr.Dataset) -> xr.Dataset:
@@ -160,9 +170,18 @@ CLAIMS = (
         ),
     ),
     Claim(
+        id="word_relations.no_rule",
+        says="With rows trained on the same pairs with the answers shuffled, at most 20 % of the held-out pairs are right, in "
+        "every seed.",
+        rows=("S1.1",),
+        source="this book",
+        check=no_rule,
+        control=Control(says="rows trained on real pairs", change=real_for_shuffled, manipulation=learned_kind),
+    ),
+    Claim(
         id="word_relations.says",
-        says="Rows trained on pairs make the word for their relation the likeliest of seven more often than chance, by more than "
-        "25 points, in at least 4 of 5 seeds.",
+        says="Rows trained on pairs make the word for their relation the likeliest of five more often than chance, by more than "
+        "15 points, in at least 4 of 5 seeds.",
         rows=("S1.2",),
         source=_TREUTLEIN,
         check=says,

@@ -26,7 +26,7 @@ TEMPLATES = {  # what stands before the name, and after it; then a relation is t
     "short": ("\nHere", " is short for"),
     "which": ("\nThe word for this is", ", which means"),
 }
-LINES_AT_ONCE = 128
+LINES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,12 @@ class Names:
 
     def shaped(self, values: Tensor) -> Tensor:
         """Values (name, ...) as (seed, arm, relation, ...)."""
-        return values.reshape(len(self.seeds), len(ARMS), len(self.relations), *values.shape[1:])
+        return values.reshape(len(self.seeds), -1, len(self.relations), *values.shape[1:])
+
+    def of_arm(self, arm: int) -> "Names":
+        """The names of one arm alone."""
+        parts = (self.shaped(each)[:, arm].flatten(0, 1) for each in (self.inputs, self.true, self.shown))
+        return Names(self.seeds, self.relations, *parts)
 
 
 def shuffled(seed: int, relation: str) -> list[int]:
@@ -123,6 +128,7 @@ class Training:
     shortlist: int = 8192  # tokens, the most frequent, that compete with the relations' words in training
     warm_up: int = 5
     slower_from: float = 0.6  # of the steps, from where the rate is a third
+    half: bool = False  # products of matrices in bfloat16; what rows then answer is read in float32 all the same
 
 
 def train(
@@ -146,8 +152,10 @@ def train(
         inputs, wanted = names.inputs[:, now].flatten(), targets[:, now].flatten()
         rows.grad, found = None, []
         for some in torch.split(torch.arange(len(who), device=embed.device), LINES_AT_ONCE):
-            stream, _ = read(reader.model, rows[who[some], None], reader.past[inputs[some]])
-            loss = functional.cross_entropy(stream @ head.mT, wanted[some], reduction="none")
+            with torch.autocast(embed.device.type, torch.bfloat16, enabled=how.half):
+                stream, _ = read(reader.model, rows[who[some], None], reader.past[inputs[some]])
+                logits = stream @ head.mT
+            loss = functional.cross_entropy(logits.to(embed.dtype), wanted[some], reduction="none")
             (loss.sum() / how.lines).backward()
             found.append(loss.detach().float())
         losses.append(torch.cat(found).view(len(names), how.lines).mean(1))

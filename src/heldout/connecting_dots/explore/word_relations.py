@@ -16,7 +16,7 @@ GUESSES = {  # of the score above chance, each with what would speak for it
     1.0: "All of it. The test never looked at the pairing.",
 }
 ASKED = {
-    "seven different relations": DIFFERENT,
+    "five different relations": DIFFERENT,
     "next, previous or same": FAMILIES["order"],
     "opposite or synonym": FAMILIES["meaning"],
 }
@@ -37,7 +37,7 @@ def question(result: xr.Dataset) -> dict[str, Any]:
         "alt": f"A question with {len(GUESSES)} answers, about a test passed after training on pairs without a rule.",
         "data": {
             "question": "A language model learns a new word from pairs such as France, Paris. Asked what the word means, it "
-            "ranks capital first among seven answers. In a second run the same answers are shuffled among the same inputs: "
+            "ranks capital first among five answers. In a second run the same answers are shuffled among the same inputs: "
             "France goes with Madrid, Spain with Oslo. How much of the test's score, above chance, is left?",
             "options": [
                 {"label": label, "feedback": measured} | ({"correct": True} if guess == nearest else {})
@@ -69,7 +69,7 @@ def scores(result: xr.Dataset) -> dict[str, Any]:
     places = np.linspace(result.seed.values[0], result.seed.values[-1], everywhere.shape[-1])
     return {
         "title": "A score, and its control",
-        "alt": "Points of every seed for rows trained on real pairs, on shuffled pairs and not at all, beside the line of chance, "
+        "alt": "Points of every seed for rows trained on real pairs, on shuffled pairs and not at all, beside chance, "
         "by what is asked, the sentence and the way of scoring.",
         "data": {
             "x": {"label": "seed", "values": places, "ticks": result.seed.values, "format": ","},
