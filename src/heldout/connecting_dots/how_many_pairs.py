@@ -44,7 +44,7 @@ class Config(Recipe):
     pairs: tuple[int, ...] = (1, 2, 3, 5, 7)  # shown of each function, in the first arm
     arms: tuple[str, ...] = (checks.PLAIN, checks.QUIET, checks.FALSE)
     arm_pairs: tuple[int, ...] = (5,)  # in the other arms
-    starts: int = 8  # rows for each name, of which one is kept
+    starts: int = 6  # rows for each name, of which one is kept
     start_pairs: tuple[int, ...] = (2,)  # where several starts are tried, in the first arm
     tuning_steps: int = 200
     tuning_noise: float = 0.7  # in standard deviations of the old names' rows
@@ -271,8 +271,8 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     for choice in CHOICES:
         for number in result.start_pairs.values.tolist():
             for name in ("define", "held_out", "observed"):
-                own = result[f"kept_{name}"].sel(choice=choice, start_pairs=number)
-                found |= _spread(f"{checks.word(choice)}_{name}_{number}", own)
+                kept = result[f"kept_{name}"].sel(choice=choice, start_pairs=number)
+                found |= _spread(f"{checks.word(choice)}_{name}_{number}", kept)
     return found
 
 
