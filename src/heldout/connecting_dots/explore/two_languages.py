@@ -1,0 +1,84 @@
+"""Explorables of the page on two languages."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from heldout.connecting_dots import two_languages_world as world
+from heldout.connecting_dots.two_languages_training import EXCHANGED
+
+GUESSES = (
+    "At chance. Nobody has ever done a sum in B, and no story says what a number becomes.",
+    "With the wrong operation: each of B's verbs as the stories had it, not as the dictionary has it.",
+    "Right. The sums were learned in A, and the meaning of a verb is settled by then.",
+)
+
+
+def question(result: xr.Dataset) -> dict[str, Any]:
+    """The reader says how sums in B are answered after stories whose verbs were exchanged."""
+    own = result.sel(condition=EXCHANGED)
+    shares = [float(own.kept.median()), float(own.exchanged.median())]
+    measured = (
+        f"In the median seed {shares[1]:.0%} of the answers are the exchanged operation's, "
+        f"and {shares[0]:.0%} the true one's."
+    )
+    winner = 1 if shares[1] > 0.5 else 2 if shares[0] > 0.5 else 0
+    return {
+        "title": "Before you read on",
+        "alt": "A question with three answers to choose from.",
+        "data": {
+            "question": "A decoder has learned sums and stories in a language A. Then it reads stories, and no sums, in a "
+            "language B. In these stories the verbs are exchanged: for gains two they have, say, B's verb for loses one, and so "
+            "on for all six operations. How does it answer sums in B?",
+            "options": [
+                {"label": label, "feedback": measured} | ({"correct": True} if number == winner else {})
+                for number, label in enumerate(GUESSES)
+            ],
+        },
+    }
+
+
+def verbs(result: xr.Dataset) -> dict[str, Any]:
+    """Every verb of B: what it means, and what the decoder does when it meets it in a sum, by condition and seed."""
+    order = np.argsort(world.CHANGES)
+    own = result.favorite.transpose("condition", "seed", "operation", "synonym").values[:, :, order]
+    step = 0.7 / world.SYNONYMS
+    places = (np.arange(world.SYNONYMS) - (world.SYNONYMS - 1) / 2) * step
+    x = (np.sort(world.CHANGES)[:, None] + places).ravel()
+    between = (x[:-1] + x[1:]) / 2  # a gap between two verbs, so that no line joins them
+    spread = np.full((*own.shape[:2], 2 * len(x) - 1), np.nan)
+    spread[..., ::2] = own.reshape(*own.shape[:2], -1)
+    grid = np.empty(2 * len(x) - 1)
+    grid[::2], grid[1::2] = x, between
+    by = ["stories", "seed"]
+    quoted = {"right": "number", "direction": "direction", "size": "size", "exchanged": "exchanged"}
+    return {
+        "title": "What each verb of B does",
+        "alt": "Each point is a verb of B. With shared words the points lie on the line: verbs do in sums what they mean in "
+        "stories. With verbs exchanged they lie off it, four together. With nothing shared they keep to their side of zero and "
+        "their size varies by seed.",
+        "data": {
+            "x": {
+                "label": "change that B's verb means, four verbs each", "values": grid, "format": "+.0f",
+                "ticks": np.sort(world.CHANGES),
+            },
+            "y": {"label": "change that the decoder applies", "range": [-3.6, 3.6], "format": "+.0f"},
+            "controls": [
+                {"name": "stories", "label": "B's stories", "values": result.condition.values.tolist(), "initial": EXCHANGED},
+                {"name": "seed", "label": "Seed", "values": [str(int(seed)) for seed in result.seed.values]},
+            ],
+            "series": [
+                {"name": "as it means", "values": grid, "color": 6, "dash": True},
+                {"name": "applies", "by": by, "values": spread, "points": True, "color": 1},
+            ],
+            "lookups": {
+                name: {
+                    "values": result[variable].transpose("condition", "seed").values.tolist(), "by": by, "format": ".0%",
+                }
+                for name, variable in quoted.items()
+            },
+            "sentence": "B's stories: {stories}; seed {seed}. Of the sums in B {right} have the right number, {direction} the "
+            "right direction, {size} the right size; {exchanged} are answered with the exchanged operation.",
+        },
+    }  # fmt: skip
