@@ -63,6 +63,7 @@ def provenance() -> dict[str, Any]:
         "product_rate": rates.flops,
         "cache_rate": rates.cache,
         "memory_rate": rates.memory,
+        "call": rates.call,
         "load_before": os.getloadavg()[0],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -26,7 +26,8 @@ class Row:
     """One line of the table.
 
     Seconds are medians over rounds, memory is the process's resident peak in our part, in megabytes. ``products`` and
-    ``memory`` are the seconds that what ours computes, and what it reads and writes, take at the rates of the machine.
+    ``memory`` are the seconds that what ours computes, and what it reads and writes, take at the rates of the machine;
+    ``calls`` those that calling as many operations takes when they do next to nothing.
     """
 
     chapter: str
@@ -39,6 +40,7 @@ class Row:
     target: float
     products: float
     memory: float
+    calls: float
     peak_megabytes: float
     note: str = ""
 
@@ -101,16 +103,16 @@ def compare(
         plain_share: the part of the work that plain does; its time is divided by it.
         note: what else to say.
     """
-    done = work.count(ours, timed=False)
     with peak_memory(torch.device("cpu")) as peak:
-        ours()
+        done = work.count(ours, timed=False)
     times = [(seconds(ours), seconds(plain) / plain_share) for _ in range(rounds)]
     mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
     ratios = [p / o for o, p in times]
-    bounds = work.rates(dtype=dtype).bounds(done)
+    rates = work.rates(dtype=dtype)
     return Row(
         chapter=chapter, what=what, ours=mine, plain=theirs, ratio=statistics.median(ratios), lowest=min(ratios),
-        highest=max(ratios), target=target, **bounds, peak_megabytes=peak.resident / 1e6, note=note,
+        highest=max(ratios), target=target, **rates.bounds(done), calls=rates.call * done.operations,
+        peak_megabytes=peak.resident / 1e6, note=note,
     )  # fmt: skip
 
 

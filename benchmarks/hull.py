@@ -9,7 +9,7 @@ from heldout import hull
 from heldout.data import mnist
 
 CHAPTER, TARGET = "interpolation", 100.0
-POINTS, QUERIES, PROGRAMS = 3000, 1000, 30
+POINTS, QUERIES, PROGRAMS = 3000, 1000, 20
 DIMENSIONS = (2, 8, 16, 32, 64)
 
 

@@ -60,7 +60,7 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
     Args:
         module: the experiment.
         config: a preset, or another config, with its own widths and data.
-        limit: seconds that the runs may take together, about.
+        limit: seconds of processor time that the runs may take together, about.
 
     Raises:
         NoEstimateError: there is nothing to say that would not be a guess.
@@ -68,7 +68,7 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
     fields = [name for name in update_fields(config) if getattr(config, name) > 0]
     if not fields:
         raise NoEstimateError("no field counts updates, and what grows with widths and samples is not extrapolated")
-    started, missed, refused = time.perf_counter(), math.nan, ""
+    started, missed, refused = time.process_time(), math.nan, ""
     for base in FEW:
         try:
             unknowns, missed = _fitted(module, config, fields, base, started + limit)
@@ -90,7 +90,7 @@ def _fitted(module: Experiment, config: Any, fields: list[str], base: int, until
     quiet, seeds, first = _first(module, config, fields, base)
     designs, found = list(_designs(fields, (base, 3 * base, 5 * base), seeds)), [first]
     for counts, repeats in designs[1:]:
-        if time.perf_counter() > until:
+        if time.process_time() > until:
             raise NoEstimateError(f"runs of {base} to {5 * base} updates take too long to be counted on one core")
         found.append(_counted(module, quiet, counts, repeats))
     rows = np.array(

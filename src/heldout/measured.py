@@ -13,13 +13,14 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from heldout import store
+from heldout import store, work
 from heldout.figures import style
 from heldout.pages import Shown
 from heldout.prose import Prose, written
 
 Record = dict[str, Any]
 _MOST_OF = 0.5  # of the machine's limit: from there on the machine is called what binds
+_MUCH_OF = 0.3  # of our time: from there on calls are called what binds
 _POWER = 1.3  # the largest factor by which a time may miss a power that is still called one
 _BUSY = 0.5  # processes beside ours that wanted to run, on average
 
@@ -35,6 +36,14 @@ def read() -> Record:
     return record
 
 
+def rates(record: Record) -> work.Rates:
+    """Of the machine that made the record."""
+    made = record["provenance"]
+    return work.Rates(
+        flops=made["product_rate"], cache=made["cache_rate"], memory=made["memory_rate"], call=made["call"]
+    )
+
+
 def share(row: Record) -> float:
     """Of the machine's limit, products or memory, whichever takes longer."""
     return float(max(row["products"], row["memory"]) / row["ours"])
@@ -47,17 +56,16 @@ def met(row: Record) -> bool:
 
 def line(row: Record) -> str:
     """One measurement as text, for the terminal."""
-    which = "products" if row["products"] >= row["memory"] else "memory"
     return (
         f"{row['what']}: {row['ratio']:.1f} times as fast (asked: {row['target']:g}), {row['ours']:.3f} s against "
-        f"{row['plain']:.3f} s; {share(row):.0%} of the limit ({which}), peak {row['peak_megabytes']:.0f} MB. {row['note']}"
+        f"{row['plain']:.3f} s; {share(row):.0%} of the limit ({_limit(row)}), peak {row['peak_megabytes']:.0f} MB. {row['note']}"
     )
 
 
 def others(record: Record) -> float:
     """Processes beside ours that wanted to run, the median over benchmarks of the load average, less our own."""
     made = record["provenance"]
-    return max(0.0, statistics.median(made["loads"]) - made["threads"])
+    return max(0.0, float(statistics.median(made["loads"])) - float(made["threads"]))
 
 
 def numbers(record: Record) -> dict[str, float | int | str]:
@@ -100,10 +108,9 @@ def table(record: Record) -> Prose:
         for row in record["rows"]:
             if row["chapter"] == chapter:
                 ratio = written(row["ratio"], ".3g") + ("" if met(row) else " (missed)")
-                which = "products" if row["products"] >= row["memory"] else "memory"
                 cells = (
                     row["what"], written(row["plain"], ".3g"), written(row["ours"], ".3g"), ratio, f"{row['target']:g}",
-                    f"{share(row):.0%}", which, f"{row['peak_megabytes']:.0f}",
+                    f"{share(row):.0%}", _limit(row), f"{row['peak_megabytes']:.0f}",
                 )  # fmt: skip
                 lines.append("| " + " | ".join(cells) + " |")
         parts.append(f"**{name_of(chapter)}**\n\n" + "\n".join(lines))
@@ -149,24 +156,30 @@ def verdicts(record: Record) -> Prose:
 
 
 def _verdict(row: Record) -> str:
-    reached = share(row)
-    which = "products" if row["products"] >= row["memory"] else "memory"
+    reached, which = share(row), _limit(row)
     at_limit = row["ratio"] / reached if reached > 0 else math.inf
     said = (
         f"*{row['what']}*: {written(row['ratio'], '.2f')} of {row['target']:g} (rounds from {written(row['lowest'], '.2f')} "
         f"to {written(row['highest'], '.2f')}), {1 - row['ratio'] / row['target']:.0%} short. "
     )
+    called = row["calls"] / row["ours"]
     if reached >= _MOST_OF:
         return said + f"What binds is the machine: ours is at {reached:.0%} of the limit that {which} set."
     if at_limit < row["target"]:
         return said + (
-            f"At the limit that {which} set the ratio would be {written(at_limit, '.2g')}, short of the target, too: the "
-            "operations are too many, not too slow."
+            f"What binds is arithmetic: at the limit that {which} set, of which ours reaches {reached:.0%}, the ratio would be "
+            f"{written(at_limit, '.2g')}, short of the target, too."
         )
+    if called >= _MUCH_OF:
+        return said + f"What binds is the number of operations: calling them takes at least {called:.0%} of our time."
     return said + (
-        f"What binds is neither products nor memory, of whose limit ours uses {reached:.0%}, but the operations themselves: "
-        "many small ones, each with its own cost of being called."
+        f"What binds is not told by the counts: {which} explain {reached:.0%} of our time and calls {called:.0%}. Products too "
+        "small for the full rate, and exponentials, weigh nothing extra in them."
     )
+
+
+def _limit(row: Record) -> str:
+    return "products" if row["products"] >= row["memory"] else "memory"
 
 
 def ratios(record: Record) -> Shown:
@@ -195,7 +208,7 @@ def plot(record: Record, ax: Axes | None = None) -> Axes:
     for place, row in enumerate(rows):
         ax.barh(place, row["ratio"] - 1, left=1, height=0.7, color=style.BLUE if met(row) else style.VERMILION)
         ax.plot([row["lowest"], row["highest"]], [place, place], color=style.MUTED, linewidth=1.2)
-        ax.plot([row["target"]] * 2, [place - 0.45, place + 0.45], color=style.INK, linewidth=1.8)
+        ax.plot([row["target"]] * 2, [place - 0.36, place + 0.36], color=style.INK, linewidth=1.8)
     ax.set_xscale("log")
     ax.axvline(1, color=style.MUTED, linewidth=0.8)
     ax.set_yticks(range(len(rows)), [row["what"] for row in rows], fontsize=6.5)

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -51,11 +51,12 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
-    """Of a machine, measured: operations a second in a product, bytes a second from caches and from memory."""
+    """Of a machine, measured: operations a second in a product, bytes a second from caches and from memory, seconds a call."""
 
     flops: float
     cache: float
     memory: float
+    call: float = 0.0
 
     def bounds(self, work: Work) -> dict[str, float]:
         """Seconds that the products alone, and the bytes alone, take at these rates."""
@@ -65,11 +66,11 @@ class Rates:
         }
 
 
-class _Traffic(TorchDispatchMode):
+class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Adds up what every operation reads and writes, and the time it takes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.cached, self.memory, self.operations, self.seconds = 0, 0, 0, 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -114,12 +115,14 @@ def rates(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
     a = torch.ones(_PRODUCT_SIZE, _PRODUCT_SIZE, device=device, dtype=dtype)
     out = torch.empty_like(a)
     product = 2 * _PRODUCT_SIZE**3 / _best(lambda: torch.mm(a, a, out=out), a.device, 20)
+    one = torch.ones(1, device=device)
+    call = _best(lambda: [torch.add(one, one) for _ in range(1000)], a.device, 5) / 1000
     moved = {}
     for where, size in _COPIES.items():
         x, y, z = torch.ones(3, size // 12, device=device)
         repeats = 200 if where == "cache" else 5
         moved[where] = 12 * (size // 12) / _best(lambda x=x, y=y, z=z: torch.add(x, y, out=z), a.device, repeats)  # type: ignore[misc]
-    return Rates(flops=product, cache=moved["cache"], memory=min(moved.values()))
+    return Rates(flops=product, cache=moved["cache"], memory=min(moved.values()), call=call)
 
 
 def _best(call: Callable[[], object], device: torch.device, repeats: int) -> float:
@@ -149,7 +152,7 @@ def _formulas() -> dict[Any, Any]:
 
         def formula(a: Any, *_: Any, **__: Any) -> float:
             m, n = max(a[-2:]), min(a[-2:])
-            return math.prod(a[:-2]) * (tall * m * n**2 + short * n**3)
+            return float(math.prod(a[:-2]) * (tall * m * n**2 + short * n**3))
 
         return formula
 
@@ -159,11 +162,11 @@ def _formulas() -> dict[Any, Any]:
         def formula(*shapes: Any, **__: Any) -> float:
             b = shapes[right]
             n, k = (b[-2], b[-1]) if len(b) > 1 else (b[-1], 1)
-            return math.prod(b[:-2]) * (coefficient * n**2 * k + cubic * n**3)
+            return float(math.prod(b[:-2]) * (coefficient * n**2 * k + cubic * n**3))
 
         return formula
 
-    aten = torch.ops.aten
+    aten, forward, backward = torch.ops.aten, cast(Any, sdpa_flop_count), cast(Any, sdpa_backward_flop_count)
     return {
         aten.linalg_cholesky_ex: square(1 / 3),
         aten.linalg_qr: thin(4, -4 / 3),
@@ -174,8 +177,8 @@ def _formulas() -> dict[Any, Any]:
         aten.linalg_solve_triangular: solved(1, right=1),
         aten.triangular_solve: solved(1),
         aten.cholesky_solve: solved(2),
-        aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v),
+        aten._scaled_dot_product_flash_attention_for_cpu: lambda q, k, v, *_, **__: forward(q, k, v),
         aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-            lambda grad, q, k, v, *_, **__: sdpa_backward_flop_count(grad, q, k, v)
+            lambda grad, q, k, v, *_, **__: backward(grad, q, k, v)
         ),
     }

