@@ -11,24 +11,23 @@ def question() -> dict[str, Any]:
         "title": "Before you look",
         "alt": "A question with three answers to choose from.",
         "data": {
-            "question": "A transformer with trained attention adds without a mistake. Now every pair (a, b) gets the same "
-            "attention, each head's mean over all pairs; nothing else is changed, nothing is trained. How many of all pairs are "
-            "still right?",
+            "question": "A transformer with trained attention adds without a mistake. Now all that attention makes of a and b "
+            "together is taken out: what the hidden layer is given becomes the nearest sum of a function of a and one of b. "
+            "Nothing else is changed, nothing is trained. How many of all pairs are still right?",
             "options": [
                 {
                     "label": "Next to none: turning one angle by another is a product, and attention makes it.",
-                    "feedback": "That is the clock as it was first described. Here most answers are still right without what "
-                    "attention multiplies.",
+                    "feedback": "That is the clock as it was first described. Here nearly all answers are still right: the layer "
+                    "multiplies what it is given as a sum.",
                 },
                 {
-                    "label": "Most of them, not all.",
-                    "feedback": "So it is here. Attention does something for the answer, and the layer's product alone "
-                    "suffices for most answers.",
+                    "label": "About half: attention and the layer share the work.",
+                    "feedback": "Both multiply, but they do not share: the layer's product alone suffices for nearly all.",
+                },
+                {
+                    "label": "Nearly all: the layer's product suffices.",
+                    "feedback": "So it is here. Attention is not idle: the table below says what its own product can do.",
                     "correct": True,
-                },
-                {
-                    "label": "All of them: attention is an ornament.",
-                    "feedback": "So it is where attention was trained to be even. Trained attention is missed when it is gone.",
                 },
             ],
         },
