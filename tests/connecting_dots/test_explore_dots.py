@@ -29,15 +29,17 @@ def test_the_way_is_the_record(small_world: xr.Dataset) -> None:
     assert second[1, 1, 1] == pytest.approx(own.values, rel=1e-5)
     middle = small_world.way.sel(answer="other", task="define").isel(seed=1).mean("pair").values
     assert second[1, 1, 0] == pytest.approx(middle, rel=1e-5)
-    turns = np.array(shown["lookups"]["turn"]["values"], dtype=float)[1, 1, 1]
-    reached = own.share.values[own.values >= 0.5]
-    assert turns == reached[0] if len(reached) else np.isnan(turns)
+    first = small_world.way.sel(answer="own", task="define").isel(seed=1, pair=0)
+    middle = np.array(shown["lookups"]["middle"]["values"])[1, 1, 1]
+    assert middle == pytest.approx(float(((1 + first - own) / 2).mean()), rel=1e-5)
 
 
-def test_the_drawn_truth_is_the_median(small_world: xr.Dataset) -> None:
-    shown = Explorable("predict", **world_data.guess_the_way(small_world)).data
-    middle = small_world.way.sel(answer="other", task="define").mean("pair").median("seed")
-    assert shown["truth"]["values"] == pytest.approx(middle.values.tolist(), rel=1e-5)
+def test_the_right_guess_is_the_one_nearest_to_the_record(small_world: xr.Dataset) -> None:
+    for share, place in ((0.02, 0), (0.45, 1), (0.98, 2)):
+        made = small_world.assign(accuracy=xr.full_like(small_world.accuracy, share))
+        options = Explorable("choice", **world_data.question(made)).data["options"]
+        assert [bool(option.get("correct")) for option in options] == [place == k for k in range(3)]
+        assert f"{share:.0%}" in options[0]["feedback"]
 
 
 def test_rows_by_what_was_trained(small_row: xr.Dataset) -> None:
@@ -72,4 +74,6 @@ def test_functions_left_by_pairs() -> None:
     assert left[names.index("plus 2"), 0, 0] == 3  # 1 -> 3: plus 2, times 3, from 4
     assert left[names.index("from 1"), 3, 0] == 1  # 4 -> 4: only from 1
     times = np.array(shown["series"][1]["values"], dtype=float)[names.index("plus 2"), 0, 0]
-    assert times.tolist() == [0, 3, 6, 2, 5, 1, 4]
+    assert times[::2].tolist() == [0, 3, 6, 2, 5, 1, 4]
+    assert np.isnan(times[1::2]).all()
+    assert shown["markers"][1]["values"][1] == [-7, 3]  # the pair after x = 2, and none

@@ -29,7 +29,7 @@ def question() -> dict[str, Any]:
                     "feedback": "Large models were trained on such pairs, and often they could.",
                 },
                 {
-                    "label": "Nothing. Some networks that predict the pairs can, and some cannot.",
+                    "label": "Neither. It depends on more than the pairs.",
                     "feedback": "The loss on the pairs does not say. What does is the matter of this chapter.",
                     "correct": True,
                 },
@@ -43,7 +43,9 @@ def still_possible(language: Language) -> dict[str, Any]:
     p = language.modulus
     names = [str(function) for function in language.functions]
     count = len(names)
-    values = np.full((len(OPERATIONS), count, p - 1, len(PAIRS), p), np.nan)
+    places = 2 * p - 1  # a gap between two numbers, so that no line joins their points
+    values = np.full((len(OPERATIONS), count, p - 1, len(PAIRS), places), np.nan)
+    second = np.full((p - 1, len(PAIRS)), -p)  # outside of the chart where one pair is shown
     left = np.zeros((count, p - 1, len(PAIRS)))
     for f in range(count):
         for x in range(1, p):
@@ -52,24 +54,30 @@ def still_possible(language: Language) -> dict[str, Any]:
                 fits = agreeing(language, inputs, language.values[f, inputs]).nonzero()[:, 0].tolist()
                 left[f, x - 1, k] = len(fits)
                 for g in fits:
-                    values[OPERATIONS.index(language.functions[g].operation), f, x - 1, k] = language.values[g].numpy()
+                    operation = OPERATIONS.index(language.functions[g].operation)
+                    values[operation, f, x - 1, k, ::2] = language.values[g].numpy()
+                if pairs > 1:
+                    second[x - 1, k] = inputs[1]
     by = ["function", "first", "pairs"]
     return {
         "title": "What the pairs leave open",
         "alt": "After one pair up to three functions fit, at most one of each operation; after two pairs one is left.",
         "data": {
-            "x": {"label": "x", "values": list(range(p)), "format": ","},
+            "x": {"label": "x", "values": [i / 2 for i in range(places)], "format": ","},
             "y": {"label": "f(x)", "range": [-0.5, p - 0.5], "format": ","},
             "controls": [
                 {"name": "function", "label": "The function", "values": names, "initial": names[2]},
-                {"name": "first", "label": "First x shown", "values": list(range(1, p)), "initial": 2},
+                {"name": "first", "label": "First x shown", "values": list(range(1, p)), "initial": 1},
                 {"name": "pairs", "label": "Pairs shown", "values": list(PAIRS), "initial": 1},
             ],
             "series": [
                 {"name": f"{operation} c", "by": by, "values": values[k], "points": True, "color": k}
                 for k, operation in enumerate(OPERATIONS)
             ],
-            "markers": [{"label": "x = {first}", "axis": "x", "control": "first"}],
+            "markers": [
+                {"label": "shown", "axis": "x", "control": "first"},
+                {"label": "shown", "axis": "x", "values": second, "by": ["first", "pairs"]},
+            ],
             "lookups": {
                 "left": {"values": left.tolist(), "by": by, "format": ","},
                 "chance": {"values": (1 / left).tolist(), "by": by, "format": ".2f"},

@@ -6,35 +6,43 @@ import numpy as np
 import xarray as xr
 
 from heldout.connecting_dots.world import numbers
+from heldout.prose import fill
 
-ANCHORS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
 ALL = "all"
 LABELS = {"apply": "apply it", "define": "define it", "invert": "invert it", "compose": "compose it"}
 
 
-def _share(result: xr.Dataset) -> dict[str, Any]:
-    label = "share of the second function's row"
-    return {"label": label, "values": result.share.values, "symbol": "share", "format": ".2f"}
-
-
-def guess_the_way(result: xr.Dataset) -> dict[str, Any]:
-    """The reader draws how many definitions are the second function's as the row is moved to that function's."""
-    part = result.way.sel(task="define", answer="other").mean("pair")
-    low, middle, high = (part.quantile(q, "seed").values for q in (0.0, 0.5, 1.0))
-    turn = float(numbers(result)["define_turns"])
+def question(result: xr.Dataset) -> dict[str, Any]:
+    """The reader says whether names are defined that no line has defined."""
+    n = numbers(result)
+    measured = fill(
+        "In the median seed [[silent_define:.0%]] of these names are defined right "
+        "([[silent_define_lowest:.0%]] to [[silent_define_highest:.0%]] by seed).",
+        n,
+    )
+    options = {
+        "None, or no more than by guessing: no line has defined them.": 0.0,
+        "About half.": 0.5,
+        "Nearly all: they are defined as their synonyms are.": 1.0,
+    }
+    nearest = min(options.values(), key=lambda share: abs(share - float(n["silent_define"])))
     return {
-        "title": "Half of one name, half of another",
-        "alt": f"Measured, definitions change over abruptly, when about {turn:.2f} of the row is the second function's.",
+        "title": "The name nobody defined",
+        "alt": "A question with three answers to choose from.",
         "data": {
-            "x": _share(result),
-            "y": {"label": "share of definitions that are the second function's", "range": [0.0, 1.0], "format": ".2f"},
-            "anchors": list(ANCHORS),
-            "truth": {"name": "definitions of the second function", "values": middle, "low": low, "high": high},
-            "prompt": "The row of a name is exchanged for a mixture of its own function's mean row and another function's. The "
-            "decoder is then asked to define the name. Draw how many of the answers define the other function.",
-            "start": 0.5,
+            "question": fill(
+                "In a small language every function has [[synonyms]] names. A decoder learns it from lines that apply, invert, "
+                "compose and define functions by name. One name of each function is left out of the definitions; it is applied, "
+                "inverted and composed like the others, and no line says that names can be synonyms. Asked to define the names "
+                "left out, how many does the decoder define right?",
+                n,
+            ),
+            "options": [
+                {"label": label, "feedback": measured} | ({"correct": True} if share == nearest else {})
+                for label, share in options.items()
+            ],
         },
-    }  # fmt: skip
+    }
 
 
 def between(result: xr.Dataset) -> dict[str, Any]:
@@ -49,18 +57,19 @@ def between(result: xr.Dataset) -> dict[str, Any]:
 
     first, second = lines("own"), lines("other")
     neither = (1 - first - second).max(-1)
-    shares = np.broadcast_to(result.share.values, second.shape)
-    turn = np.where(second >= 0.5, shares, np.inf).min(-1)
     return {
         "title": "On the way from one name to another",
-        "alt": "For a single pair of functions the answers change over abruptly from those of the first function to those of the "
-        "second, in every task, and mixed rows in between give few answers of a third kind.",
+        "alt": "Whose answers the decoder gives as the row of a name is moved to another function's: those of the first function "
+        "in the beginning, of the second in the end, and between them for some pairs also answers of neither.",
         "data": {
-            "x": _share(result),
+            "x": {
+                "label": "share of the second function's row", "values": result.share.values, "symbol": "share",
+                "format": ".2f",
+            },
             "y": {"label": "share of answers", "range": [-0.03, 1.03], "format": ".2f"},
             "controls": [
                 {
-                    "name": "task", "label": "Ask the decoder to", "initial": LABELS["define"],
+                    "name": "task", "label": "Ask the decoder to", "initial": LABELS["apply"],
                     "values": [LABELS[str(task)] for task in result.task.values],
                 },
                 {"name": "seed", "label": "Seed", "values": [str(int(seed)) for seed in result.seed.values]},
@@ -71,10 +80,10 @@ def between(result: xr.Dataset) -> dict[str, Any]:
                 {"name": "the second function's", "by": by, "values": second, "color": 1},
             ],
             "lookups": {
-                "turn": {"values": turn.tolist(), "by": by, "format": ".2f"},
+                "middle": {"values": ((1 + first - second) / 2).mean(-1).tolist(), "by": by, "format": ".2f"},
                 "neither": {"values": neither.tolist(), "by": by, "format": ".0%"},
             },
-            "sentence": "{task}, seed {seed}, pair {pair}: half of the answers are the second function's when {turn} of the row "
-            "is; at most {neither} of the answers at one place are neither function's.",
+            "sentence": "{task}, seed {seed}, pair {pair}: the middle of the change-over is where {middle} of the row is the "
+            "second function's; at most {neither} of the answers at one place are neither function's.",
         },
     }  # fmt: skip
