@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -219,6 +220,24 @@ def test_the_explorable_shows_the_record(record: xr.Dataset) -> None:
     assert sorted(drawn[~np.isnan(drawn)]) == sorted(own.ravel().tolist())
     right = np.array(shown["lookups"]["right"]["values"])[1, 0]
     assert right == pytest.approx(float(record.number.isel(condition=1, seed=0)), rel=1e-5)
+
+
+def test_the_matrices_are_the_record(record: xr.Dataset) -> None:
+    axes = explore.matrices(record)
+    squares = [np.asarray(image.get_array()) for image in axes.get_images()]
+    assert len(squares) == len(explore.SHOWN)
+    own = record.applied.sel(condition="verbs exchanged").isel(seed=0)
+    for row, change in enumerate(sorted(world.CHANGES)):
+        wanted = own.isel(operation=world.CHANGES.index(change), given=world.CHANGES.index(-1))
+        assert squares[1][row, 2] == pytest.approx(float(wanted))
+    plt.close(axes.get_figure(root=True))
+    assert explore.in_words(record).count("diagonal") == 3
+
+
+def test_the_question_asks_for_what_was_found(record: xr.Dataset) -> None:
+    followed = record.assign(exchanged=xr.ones_like(record.exchanged))
+    options = Explorable("choice", **explore.question(followed)).data["options"]
+    assert [bool(option.get("correct")) for option in options] == [False, True, False]
 
 
 @pytest.mark.parametrize(

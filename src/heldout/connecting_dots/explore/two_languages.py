@@ -1,12 +1,14 @@
-"""Explorables of the page on two languages."""
+"""Explorables of the page on two languages, and its matrices of verbs against what is done with them."""
 
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 from heldout.connecting_dots import two_languages_world as world
 from heldout.connecting_dots.two_languages_training import EXCHANGED
+from heldout.figures import style
 
 GUESSES = (
     "At chance. Nobody has ever done a sum in B, and no story says what a number becomes.",
@@ -82,3 +84,51 @@ def verbs(result: xr.Dataset) -> dict[str, Any]:
             "right direction, {size} the right size; {exchanged} are answered with the exchanged operation.",
         },
     }  # fmt: skip
+
+
+SHOWN = ("quarter shared", EXCHANGED, "nothing shared")
+
+
+def matrices(result: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """For the first seed, what was done of what each verb means: one square a condition, a row a meaning."""
+    ax = style.axes(ax)
+    order = np.argsort(world.CHANGES)
+    count = len(order)
+    names = [name for name in SHOWN if name in result.condition.values]
+    drawn = result.applied.isel(seed=0).transpose("condition", "operation", "given")
+    for number, name in enumerate(names):
+        left = number * (count + 1)
+        square = drawn.sel(condition=name).values[order][:, order]
+        ax.imshow(
+            square,
+            extent=(left - 0.5, left + count - 0.5, count - 0.5, -0.5),
+            cmap="Blues",
+            vmin=0,
+            vmax=1,
+            aspect="equal",
+        )
+        ax.plot([left - 0.5, left + count - 0.5], [-0.5, count - 0.5], ":", lw=0.8, color=style.MUTED)
+        ax.text(left + (count - 1) / 2, -0.8, name, ha="center", va="bottom", fontsize=9)
+    signed = [f"{change:+d}" for change in np.sort(world.CHANGES)]
+    places = [number * (count + 1) + k for number in range(len(names)) for k in range(count)]
+    ax.set_xticks(places, signed * len(names), fontsize=8)
+    ax.set_yticks(range(count), signed, fontsize=8)
+    ax.set(xlabel="change that the decoder applies", ylabel="change that B's verb means")
+    ax.set_xlim(-0.5, len(names) * (count + 1) - 1.5)
+    ax.set_ylim(count - 0.5, -1.9)
+    for side in ax.spines.values():
+        side.set_visible(False)
+    ax.grid(visible=False)
+    return ax
+
+
+def in_words(result: xr.Dataset) -> str:
+    """The matrices in words."""
+    own = result.isel(seed=0)
+    parts = [
+        f"{name}: {float(own.number.sel(condition=name)):.0%} of the answers on the diagonal, and in the mean row "
+        f"{float(own.applied.sel(condition=name).max('given').mean()):.0%} in its darkest place"
+        for name in SHOWN
+        if name in result.condition.values
+    ]
+    return f"Squares of six by six, what a verb means against what is done. {'; '.join(parts)}."
