@@ -147,6 +147,15 @@ def test_every_page_is_in_the_toc() -> None:
 
 
 @every_page
+def test_labels_are_linked_on_their_own_page(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells)
+    linked = set(re.findall(r"\]\(((?:thm|prop|lem|def|cor|ex)-[\w-]+)\)", text))
+    strange = sorted(linked - set(re.findall(r":label: ([\w-]+)", text)))
+    assert not strange, f"Jupyter Book finds no label of another page; link the page instead of {strange}"
+
+
+@every_page
 def test_no_typed_number_where_results_are_told(path: Path) -> None:
     """Under a heading that tells results, numbers stand in cells and come from the record."""
     section = ""
