@@ -151,9 +151,8 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             ax.plot([place + 0.18 * (number - 1.5)] * len(points), points, "o", ms=4, alpha=0.6, color=color)
         ax.plot([], [], "o", ms=5, color=color, label=label)
     ax.set(xlabel="B's stories", ylabel="share of sums in B", ylim=(-0.04, 1.04))
-    ax.set_xticks(
-        range(result.sizes["condition"]), [str(name).replace(" ", "\n", 1) for name in result.condition.values]
-    )
+    labels = ["\n".join(str(name).rsplit(" ", 1)) for name in result.condition.values]
+    ax.set_xticks(range(len(labels)), labels, fontsize=8)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8, frameon=False)
     return ax
 

@@ -105,7 +105,7 @@ def matrices(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             cmap="Blues",
             vmin=0,
             vmax=1,
-            aspect="equal",
+            aspect="auto",
         )
         ax.plot([left - 0.5, left + count - 0.5], [-0.5, count - 0.5], ":", lw=0.8, color=style.MUTED)
         ax.text(left + (count - 1) / 2, -0.8, name, ha="center", va="bottom", fontsize=9)
@@ -115,7 +115,7 @@ def matrices(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(count), signed, fontsize=8)
     ax.set(xlabel="change that the decoder applies", ylabel="change that B's verb means")
     ax.set_xlim(-0.5, len(names) * (count + 1) - 1.5)
-    ax.set_ylim(count - 0.5, -1.9)
+    ax.set_ylim(count - 0.5, -1.3)
     for side in ax.spines.values():
         side.set_visible(False)
     ax.grid(visible=False)
