@@ -1,50 +1,32 @@
-"""The command line: ``heldout list | run | claims | data | records``.
+"""The command line: ``heldout list | run | sweep | claims | cost | data | records``.
 
 A mistake of the user's is one line that names it and what is allowed, and exit code 2.
 """
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import matplotlib as mpl
-from tqdm.auto import tqdm
 
 import heldout
 from heldout import data, experiment, ledger, store
+from heldout.cli_parts import DEVICE, PRESET, SETTINGS, bar, configured, one_line, writable
+from heldout.cost_command import cost
 from heldout.figures import style
-
-DEVICE = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-PRESET = click.option("--preset", default="book", show_default=True, help="smoke, book or paper.")
-
-
-class Mistake(click.ClickException):
-    """A user's mistake: one line on standard error, exit code 2."""
-
-    exit_code = 2
-
-    def show(self, file: Any = None) -> None:
-        """Print the one line."""
-        click.echo(f"heldout: {self.message}", err=True, file=file)
-
-
-@contextmanager
-def one_line() -> Iterator[None]:
-    """Turn a ``ValueError`` or missing data into one line instead of a traceback."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        raise Mistake(" ".join(str(error).split())) from None
+from heldout.sweep_command import sweep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(heldout.__version__)
 def main() -> None:
     """Run the experiments of *What the Loss Leaves Open* and check its claims."""
+
+
+main.add_command(sweep)
+main.add_command(cost)
 
 
 @main.command("list")
@@ -62,9 +44,7 @@ def list_experiments(chapter: str | None) -> None:
 @click.argument("name")
 @PRESET
 @DEVICE
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a field of the config; may be repeated."
-)
+@SETTINGS
 @click.option("--seeds", type=int, help="Number of seeds (num_seeds).")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE.nc", help="Where to write the result.")
 @click.option(
@@ -84,9 +64,9 @@ def run(
     """Run the experiment NAME (such as double_descent.random_features) and print what it found."""
     with one_line():
         module = experiment.find(name)
-        config = _config(module, preset, settings, seeds)
-        _writable(output, ".nc")
-        _writable(picture, ".png")
+        config = configured(module, preset, settings, seeds)
+        writable(output, ".nc")
+        writable(picture, ".png")
         if record and config != experiment.preset(module, preset):
             raise ValueError("record: must be a preset, unchanged (drop --set and --seeds)")
         if record:
@@ -118,34 +98,6 @@ def _json(value: Any) -> str:
         return None if isinstance(part, float) and not math.isfinite(part) else part
 
     return json.dumps(finite(value), indent=1, allow_nan=False)
-
-
-def bar(name: str) -> experiment.Progress:
-    """A progress callback that draws a bar once two seconds have passed."""
-    line = tqdm(desc=name, delay=store.PROGRESS_AFTER)
-
-    def advance(done: int, total: int) -> None:
-        line.total = total
-        line.update(done - line.n)
-
-    return advance
-
-
-def _config(module: experiment.Experiment, preset: str, settings: tuple[str, ...], seeds: int | None) -> Any:
-    pairs: dict[str, str] = {} if seeds is None else {"num_seeds": str(seeds)}
-    twice = any(setting.startswith("num_seeds=") for setting in settings)
-    experiment.require(seeds is None or not twice, "seeds", seeds, "given once: by --seeds or by --set num_seeds")
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        experiment.require(bool(equals), "set", setting, "key=value")
-        pairs[key] = value
-    return experiment.change(experiment.preset(module, preset), pairs)
-
-
-def _writable(path: Path | None, suffix: str) -> None:
-    if path is not None:
-        experiment.require(path.suffix == suffix, "file", str(path), f"a name that ends in {suffix}")
-        experiment.require(path.absolute().parent.is_dir(), "file", str(path), "in a folder that exists")
 
 
 def _draw(module: experiment.Experiment, result: Any, path: Path) -> None:
