@@ -93,8 +93,8 @@ def who_at_random(result: xr.Dataset) -> xr.Dataset:
 
 
 def size_kept(result: xr.Dataset) -> Evidence:
-    """A manipulation check: per seed, the share of sums of the right size stays well above one third."""
-    return across_seeds(result["size"].sel(condition=NOTHING), above=0.6)
+    """A manipulation check: per seed, the share of sums of the right size stays well above one third, in 4 of 5 seeds."""
+    return across_seeds(result["size"].sel(condition=NOTHING), above=0.5, share=0.8)
 
 
 def quarter_shared(result: xr.Dataset) -> xr.Dataset:
