@@ -23,7 +23,7 @@ from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.grokking import semi_grokking_checks as checks
 from heldout.grokking.grokked import members, splits
-from heldout.grokking.modular import require_decay, require_modulus, require_train_fraction
+from heldout.grokking.modular import require_modulus, require_train_fraction
 from heldout.grokking.training import train_on_pairs
 
 FIRST_LOOKS = (10, 20, 30, 40, 60)  # updates, before looks are equally spaced
@@ -50,7 +50,7 @@ class Config:
         decays = self.weight_decays
         rising = bool(decays) and list(decays) == sorted(set(decays)) and decays[0] > 0
         require(rising, "weight_decays", decays, "one or more, increasing, above 0")
-        require_decay(self.decay_rate / decays[0], decays[0])
+        require(0 < self.decay_rate <= 1, "decay_rate", self.decay_rate, "above 0, at most 1")
         require(self.probe_every >= 1, "probe_every", self.probe_every, "at least 1")
         least = 12 * self.probe_every * self.decay_rate
         require(self.decay_times >= least, "decay_times", self.decay_times, f"at least {least:g}, for twelve looks")
