@@ -103,7 +103,7 @@ class Sweep:
         for number, point in enumerate(self.points):
             try:
                 configs = [self._config(point, first) for first in range(0, self.num_seeds, self.block)]
-            except (ValueError, TypeError) as error:
+            except Exception as error:  # whatever a config does, the others go on
                 refused[number] = " ".join(str(error).split())
                 continue
             keys = [store.cache_key(self.module, config, self.device) for config in configs]

@@ -33,7 +33,9 @@ class Where:
 @click.option("--grid", multiple=True, metavar="KEY=V1,V2,...", help="A field and its values; may be repeated.")
 @click.option("--seeds", type=int, help="Seeds of every grid point; by default the preset's.")
 @click.option("--seeds-per-task", type=int, help="Seeds in a task; by default the preset's number of seeds.")
-@click.option("--worker-memory", type=float, metavar="GIB", help="Size the tasks to fill a worker of this memory.")
+@click.option(
+    "--worker-memory", type=float, metavar="GIB", help="Size the tasks to fill a worker (or GPU) of this memory."
+)
 @click.option(
     "--device", default="cpu", show_default=True, help=f"{' or '.join(DEVICES)}; cuda needs workers with GPU=1."
 )
@@ -115,7 +117,8 @@ def _seeds(task: Task) -> str:
 
 @contextmanager
 def _client(device: str, where: Where) -> Iterator[Any]:
-    memory = None if where.worker_memory is None else where.worker_memory * GIB
+    # On CUDA the memory asked about is the GPU's, and says nothing of a worker process.
+    memory = None if where.worker_memory is None or device == "cuda" else where.worker_memory * GIB
     if where.scheduler is not None:
         opened: Any = sweep_runs.connected(where.scheduler, where.timeout)
     elif where.workers is not None:

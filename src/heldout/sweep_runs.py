@@ -142,29 +142,29 @@ def _outcomes(sweep: Sweep, tasks: list[Task], client: "Client | None") -> Itera
             yield compute(sweep.module.__name__, task.config, sweep.device, directory, task.key)
         return
     killed: list[Task] = []
-    yield from _on_workers(client, sweep, tasks, directory, killed)
+    # The same task of another sweep into the same store is the same name: the scheduler then computes it once.
+    place = sha256(directory.encode()).hexdigest()[:8]
+    yield from _on_workers(client, sweep, {f"{task.key}-{place}": task for task in tasks}, directory, killed)
     # A dead worker is held against every task that waited for it. Alone, a task answers for itself.
     for task in killed:
         again: list[Task] = []
-        yield from _on_workers(client, sweep, [task], directory, again)
+        yield from _on_workers(client, sweep, {f"{task.key}-{place}-{time.time_ns()}": task}, directory, again)
         if again:
             yield Outcome(key=task.key, error="its worker died each time; most often memory ran out")
 
 
 def _on_workers(
-    client: "Client", sweep: Sweep, tasks: list[Task], directory: str, killed: list[Task]
+    client: "Client", sweep: Sweep, by_name: dict[str, Task], directory: str, killed: list[Task]
 ) -> Iterator[Outcome]:
-    """Hand the tasks to the workers and yield each outcome as it comes; tasks whose workers died are added to ``killed``."""
+    """Hand the tasks to the workers by name and yield each outcome as it comes; those whose workers died go to ``killed``."""
     from distributed import KilledWorker, as_completed
 
+    tasks = list(by_name.values())
     if not tasks:
         return
-    # The same task of another sweep into the same store is the same key: the scheduler then computes it once.
-    place = sha256(directory.encode()).hexdigest()[:8]
-    by_key = {f"{task.key}-{place}-{time.time_ns() if len(tasks) == 1 else 0}": task for task in tasks}
     futures: list[Future] = client.map(
         compute, [sweep.module.__name__] * len(tasks), [task.config for task in tasks], [sweep.device] * len(tasks),
-        [directory] * len(tasks), [task.key for task in tasks], key=list(by_key), pure=False,
+        [directory] * len(tasks), [task.key for task in tasks], key=list(by_name), pure=False,
         resources={"GPU": 1} if sweep.device == "cuda" else None,
     )  # fmt: skip
     waiting = as_completed(futures, loop=client.loop)
@@ -172,7 +172,7 @@ def _on_workers(
     while not waiting.is_empty():
         batch = waiting.next_batch(block=False)
         for future in batch:
-            task = by_key[future.key]
+            task = by_name[future.key]
             try:
                 problem = future.exception()
                 outcome = future.result() if problem is None else None
