@@ -1,6 +1,6 @@
 """Members kept where their loss on the trained pairs first comes down to a level, and parts of them put into each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -8,22 +8,63 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from heldout.connecting_dots.dots_networks import answer_loss, name_noise
 from heldout.connecting_dots.line_batches import Batch
 from heldout.connecting_dots.named_functions import NAME_PLACE, NAMED
 from heldout.connecting_dots.row_training import Tuned
+from heldout.devices import generator
 
 OLD_ROWS, FIRST_LAYER, LAST_LAYER, READING = "old rows", "first layer", "last layer", "unembedding"
 PARTS = (OLD_ROWS, FIRST_LAYER, LAST_LAYER, READING)
+Measure = Callable[[Tuned], Float[Tensor, "mode seed"]]
+
+
+def clean_loss(tuned: Tuned) -> Float[Tensor, "mode seed"]:
+    """Mean cross-entropy over all pairs of all functions, in nats a pair, without noise."""
+    return tuned.losses().mean((2, 3))
+
+
+class NoisyLoss:
+    """The mean cross-entropy over all pairs, in nats a pair, with noise on the names' rows: a few draws, always the same.
+
+    Args:
+        seeds: of the members.
+        noise: in standard deviations of the old names' rows.
+        draws: how many.
+    """
+
+    def __init__(self, seeds: Sequence[int], noise: float, draws: int) -> None:
+        self.seeds, self.noise, self.draws = list(seeds), noise, draws
+
+    def __call__(self, tuned: Tuned) -> Float[Tensor, "mode seed"]:
+        """The loss of all members."""
+        return self._mean(tuned, lambda logits, answers: answer_loss(logits, answers))
+
+    def right(self, tuned: Tuned) -> Float[Tensor, "mode seed"]:
+        """The share of pairs right under this noise."""
+        return self._mean(tuned, lambda logits, answers: (logits.argmax(-1) == answers).to(logits.dtype).mean(-1))
+
+    @torch.no_grad()
+    def _mean(self, tuned: Tuned, value: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        batch, edit = tuned.batch("apply")
+        unit = self.noise * tuned.pretrained.models.name_spread()
+        makers = [generator("connecting dots", "looks", seed) for seed in self.seeds]
+        total = torch.zeros(tuned.models.count).to(unit)
+        for _ in range(self.draws):
+            noise = (name_noise(makers, tuned.models.embed, batch.named) * unit).repeat(tuned.modes, 1, 1)
+            total += value(tuned.models.answers(batch, noise=noise, edit=edit), batch.answers) / self.draws
+        return total.view(tuned.modes, -1).cpu()
 
 
 class Matched:
     """A probe of :func:`~heldout.connecting_dots.row_training.tune` that keeps each member where its loss reaches each level.
 
-    The loss is the mean over all pairs of all functions, without noise. Training ends when all members are at the last level.
+    Training ends when all members are at the last level.
 
     Args:
         levels: falling, in nats a pair.
         shape: modes and seeds.
+        measure: the loss that is looked at; by default over all pairs of all functions, without noise.
 
     Attributes:
         loss: (level, mode, seed) at the first look at or below the level; NaN where there was none.
@@ -31,15 +72,17 @@ class Matched:
         right: by task, (level, mode, seed) share of lines about new names right by then; NaN likewise.
     """
 
-    def __init__(self, levels: Sequence[float], shape: tuple[int, int]) -> None:
-        self.levels, self.kept = list(levels), dict[str, Tensor]()
+    def __init__(self, levels: Sequence[float], shape: tuple[int, int], measure: Measure = clean_loss) -> None:
+        self.levels, self.kept, self.measure = list(levels), dict[str, Tensor](), measure
         whole = (len(self.levels), *shape)
         self.loss, self.step = torch.full(whole, torch.nan), torch.full(whole, torch.nan)
         self.right = {task: torch.full(whole, torch.nan) for task in NAMED}
 
     def __call__(self, step: int, tuned: Tuned) -> bool:
         """Look at all members; true once all are at the last level."""
-        loss = tuned.losses().mean((2, 3))
+        if self.done():
+            return True
+        loss = self.measure(tuned)
         arrived = torch.stack([(loss <= level) & self.loss[place].isnan() for place, level in enumerate(self.levels)])
         if bool(arrived.any()):
             self.loss, self.step = torch.where(arrived, loss, self.loss), self.step.masked_fill(arrived, step)
@@ -51,6 +94,10 @@ class Matched:
         going = (arrived[-1] | self.loss[-1].isnan()).flatten()
         for name, value in state.items():
             self.kept[name][going] = value[going]
+        return self.done()
+
+    def done(self) -> bool:
+        """Whether all members are at the last level."""
         return not bool(self.loss[-1].isnan().any())
 
     def members(self, tuned: Tuned) -> Tuned:
@@ -58,6 +105,15 @@ class Matched:
         models = tuned.models.select(range(tuned.models.count))
         models.load_state_dict(self.kept)
         return replace(tuned, models=models)
+
+
+def looks(most: int, finest: int) -> list[int]:
+    """Updates at which to look: every ``finest`` at first, later at gaps of a hundred-and-fiftieth of the updates made."""
+    found, step = [0], 0
+    while step < most:
+        step = min(most, step + max(finest, step // 150))
+        found.append(step)
+    return found
 
 
 def joined(parts: Sequence[Tuned]) -> Tuned:
@@ -98,23 +154,6 @@ def restored(tuned: Tuned, part: str) -> Tuned:
         if (name.startswith("unembed") if part == READING else name.removesuffix("_bias")[-1] in ends)
     }  # fmt: skip
     return _changed(tuned, {name: before[name] for name in inside})
-
-
-def shaken(tuned: Tuned, mode: int, generators: Sequence[torch.Generator]) -> Tuned:
-    """Mode 0 of each seed, whose old weights did not move, with random steps as long as those of ``mode``, tensor by tensor."""
-    new, seeds = tuned.vectors.shape[1], len(tuned.pretrained.languages)
-    before = {name: value.detach() for name, value in tuned.pretrained.models.named_parameters()}
-    state = {}
-    for name, value in tuned.models.named_parameters():
-        by_mode = _by_mode(value, tuned.modes)
-        own, there = by_mode[0], by_mode[mode]
-        length = ((there[:, :-new] if name == "embed" else there) - before[name]).flatten(1).norm(dim=1)
-        step = torch.stack([torch.randn(*before[name].shape[1:], generator=each) for each in generators]).to(own)
-        moved = before[name] + step * (length / step.flatten(1).norm(dim=1))[:, None, None]
-        state[name] = torch.cat([moved, own[:, -new:]], 1) if name == "embed" else moved
-    models = tuned.models.select(range(seeds))
-    models.load_state_dict(state)
-    return replace(tuned, models=models, modes=1, depths=tuned.depths[:seeds], vectors=tuned.vectors[:seeds])
 
 
 def right_shares(tuned: Tuned) -> dict[str, Float[Tensor, "mode seed"]]:

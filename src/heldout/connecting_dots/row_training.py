@@ -163,11 +163,15 @@ def first_rows(pretrained: Pretrained, seeds: Sequence[int], start: float) -> Fl
     return old.mean(1, keepdim=True) + start * models.name_spread() * torch.stack(draws).to(old.device)
 
 
-def by_hand(pretrained: Pretrained) -> Tuned:
-    """The mean of a function's synonyms as its new row, with nothing trained."""
+def by_hand(pretrained: Pretrained, others: Sequence[Sequence[int]] | None = None) -> Tuned:
+    """The mean of a function's synonyms as its new row, with nothing trained; the second half of them those of ``others``."""
     models, count = pretrained.models, len(pretrained.languages[0].functions)
-    old = models.embed.detach()[:, models.first_name :]
-    return _tuned(pretrained, old.view(len(old), count, -1, models.width).mean(2), (Mode(),))
+    rows = models.embed.detach()[:, models.first_name :].view(len(pretrained.languages), count, -1, models.width)
+    if others is not None:
+        half = rows.shape[2] // 2
+        rest = torch.stack([own[list(other), half:] for own, other in zip(rows, others, strict=True)])
+        rows = torch.cat([rows[:, :, :half], rest], 2)
+    return _tuned(pretrained, rows.mean(2), (Mode(),))
 
 
 def tune(

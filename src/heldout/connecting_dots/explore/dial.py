@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from heldout.connecting_dots.dial import numbers
-from heldout.connecting_dots.dial_checks import UNTOUCHED
+from heldout.connecting_dots.dial_checks import BARE, GATES, UNTOUCHED, dial
 from heldout.prose import fill
 
 TASKS = {"trained pairs": "apply", "definition": "define", "inversion": "invert", "composition": "compose"}
@@ -52,13 +52,20 @@ def _series(values: xr.DataArray, by: list[str], color: int, name: str) -> dict[
 
 def turn_the_dial(result: xr.Dataset) -> dict[str, Any]:
     """What a new name can do as the loss on its pairs comes down, at each setting of the dial."""
-    order = result.right.sortby("level").transpose("setting", "level", "task", "seed")
+    own = dial(result)
+    order = own.curve.sortby("level").transpose("setting", "level", "task", "seed")
     shown = {name: order.sel(task=task) for name, task in TASKS.items()}
-    old = result.old.sel(task=["apply", "define", "invert"]).min(("task", "seed"))
-    drift, moved = (value.median("seed") for value in (result.cosine.isel(depth=0), result.moved))
-    last = {name.replace(" ", "_"): values.isel(level=0).median("seed") for name, values in shown.items()}
-    lookups = {"cosine": (drift, ".2f"), "moved": (moved, ".0%"), "old": (old, ".1%")}
-    lookups |= {name: (value, ".0%") for name, value in last.items()}
+    first = own.isel(place=0)
+    old = first.old.sel(task=GATES).min(("task", "seed"))
+    middle = {
+        "cosine": first.cosine.isel(depth=0),
+        "moved": first.moved,
+        "noisy": first.noisy,
+        "updates": first.updates,
+    }
+    formats = {"cosine": ".2f", "moved": ".0%", "noisy": ".2f", "updates": ".0f"}
+    lookups = {name: (value.median("seed"), formats[name]) for name, value in middle.items()} | {"old": (old, ".1%")}
+    lookups |= {name.replace(" ", "_"): (values.isel(level=0).median("seed"), ".0%") for name, values in shown.items()}
     return {
         "title": "Turn the dial",
         "alt": "At every setting the trained pairs come to nearly all right as the loss falls. With a fast row definitions come "
@@ -71,39 +78,39 @@ def turn_the_dial(result: xr.Dataset) -> dict[str, Any]:
             "y": {"label": "share right for new names", "range": [-0.03, 1.03], "format": ".2f"},
             "controls": [
                 {
-                    "name": "dial", "label": "Row's rate over the rest's", "values": result.setting.values.tolist(),
-                    "initial": str(result.setting.values[1]),
+                    "name": "dial", "label": "Row's rate over the rest's", "values": own.setting.values.tolist(),
+                    "initial": str(own.setting.values[0]),
                 }
             ],
             "series": [_series(values, ["dial"], color, name) for color, (name, values) in enumerate(shown.items())],
             "lookups": {
                 name: {"values": value.values.tolist(), "by": ["dial"], "format": form} for name, (value, form) in lookups.items()
             },
-            "sentence": "Row's rate over the rest's: {dial}. At the lowest loss: {trained_pairs} of the pairs, {definition} of "
-            "the definitions, {inversion} of the inversions, {composition} of the compositions right. The old weights have moved "
-            "by {moved} of their length, old names are right in at least {old} of the lines of a task, and the cosine of a new "
-            "row with its synonyms is {cosine}.",
+            "sentence": "Row's rate over the rest's: {dial}. At the lowest loss, after {updates} updates: {trained_pairs} of the "
+            "pairs, {definition} of the definitions, {inversion} of the inversions, {composition} of the compositions right. "
+            "With the noise of training the loss is {noisy} nats. The old weights have moved by {moved} of their length, "
+            "old names are right in at least {old} of the lines of a task, and a new row has cosine {cosine} with its synonyms.",
         },
     }  # fmt: skip
 
 
 def whose_row(result: xr.Dataset) -> dict[str, Any]:
     """Definitions and pairs with the row of each setting among the other weights of any."""
-    dial = result.setting.values[1:].tolist()
-    rests = [*dial, UNTOUCHED]
-    graft = result.grafted.sel(row_of=dial[::-1], rest_of=rests).transpose("rest_of", "row_of", "task", "seed")
+    settings = dial(result).setting.values.tolist()
+    rests = [*settings, BARE, UNTOUCHED]
+    graft = result.grafted.sel(row_of=settings[::-1], rest_of=rests).transpose("rest_of", "row_of", "task", "seed")
     shown = {name: graft.sel(task=TASKS[name]) for name in ("trained pairs", "definition")}
     return {
         "title": "The row from one, the rest from another",
-        "alt": "Definitions rise with the rate at which the row was trained, nearly alike among all other weights. The trained "
-        "pairs need a row and other weights that fit each other.",
+        "alt": "Definitions rise with the rate at which the row was trained, nearly alike among all other weights that were "
+        "trained with replay. The trained pairs need a row and other weights that fit each other.",
         "data": {
             "x": {
                 "label": "rate of the row, over its rest's, where it is from", "scale": "log",
-                "values": np.array([float(name) for name in dial[::-1]]), "symbol": "row from", "format": "g",
+                "values": np.array([float(name) for name in settings[::-1]]), "symbol": "row from", "format": "g",
             },
             "y": {"label": "share right for new names", "range": [-0.03, 1.03], "format": ".2f"},
-            "controls": [{"name": "rest", "label": "All other weights from", "values": rests, "initial": dial[-1]}],
+            "controls": [{"name": "rest", "label": "All other weights from", "values": rests, "initial": settings[-1]}],
             "series": [_series(values, ["rest"], color, name) for color, (name, values) in enumerate(shown.items())],
             "lookups": {
                 f"{place}_{name.split()[-1]}": {
