@@ -44,6 +44,7 @@ from heldout.language_model import loaded
 __all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "asked_again", "describe", "numbers", "plot", "run"]
 
 LABELS = tuple(RELATIONS)
+NAMES = {"real": "real pairs", "shuffled": "shuffled pairs", "untrained": "untrained"}
 COLORS = {"real": style.BLUE, "shuffled": style.VERMILION, "untrained": style.MUTED}
 
 
@@ -82,7 +83,7 @@ class Config:
 SMOKE = Config(
     relations=("plural",), lines=2, steps=1, context=1, sums=1, shown_sums=0, num_seeds=1, first_seed=0
 )  # fmt: skip
-BOOK = Config(relations=("capital", "plural", "past"), steps=30, sums=4, shown_sums=0, context=8)
+BOOK = Config(relations=("capital", "past"), steps=35, sums=4, shown_sums=0, context=8)
 PAPER = Config(steps=120, half=True)
 
 
@@ -121,15 +122,17 @@ def judged(reader: Reader, names: Names, rows: torch.Tensor, first: torch.Tensor
     """What trained rows answer, and as a third arm the rows before training, by seed, arm and relation."""
     untrained = names.of_arm(0)
     start = names.shaped(first)[:, 0].flatten(0, 1)  # the same in both arms
+    both = torch.cat([rows, start])
+    nats = torch.stack([named(reader, both, template, LABELS) for template in TEMPLATES.values()], 1)
     found: dict[str, Any] = {}
-    for each, asked in ((rows, names), (start, untrained)):
+    for each, asked, told in ((rows, names, nats[: len(rows)]), (start, untrained, nats[len(rows) :])):
         chosen = answers(reader, each, asked.inputs)
         part = {
             "own": (chosen == asked.shown)[:, :TRAINED].float().mean(1),
             "true": (chosen == asked.true)[:, :TRAINED].float().mean(1),
             "held_out": (chosen == asked.true)[:, TRAINED:].float().mean(1),
             "kind": is_answer(chosen, asked.true)[:, TRAINED:].float().mean(1),
-            "label_nats": torch.stack([named(reader, each, template, LABELS) for template in TEMPLATES.values()], 1),
+            "label_nats": told,
             "said": chosen[:, TRAINED:],
         }
         for name, values in part.items():
@@ -191,16 +194,18 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     measures = checks.by_seed(result)
     for number, (arm, color) in enumerate(COLORS.items()):
         for place, values in enumerate(measures.values()):
-            x, points = place + 0.24 * (number - 1), values.sel(arm=arm).values
+            x, points = place + 0.24 * (number - 1), values.sel(arm=arm).dropna("seed").values
+            if not points.size:  # untrained rows have no calibrated score
+                continue
             ax.plot(np.full(len(points), x), points, "o", color=color, alpha=0.55, markersize=5)
-            ax.plot([x - 0.08, x + 0.08], [np.nanmean(points)] * 2, color=color, label=None if place else arm)
-    where = [place for place, name in enumerate(measures) if name.startswith("relation")]
+            ax.plot([x - 0.08, x + 0.08], [points.mean()] * 2, color=color, label=None if place else NAMES[arm])
+    where = [place for place, name in enumerate(measures) if name.startswith("named")]
     chance = 1 / len(DIFFERENT)
     ax.plot([where[0] - 0.45, where[-1] + 0.45], [chance, chance], color=style.MUTED, ls="--", lw=1)
     ax.text(where[-1] + 0.47, chance, "chance", color=style.MUTED, fontsize=8, va="center")
-    ax.set_xticks(range(len(measures)), [name.replace(" ", "\n", 1) for name in measures])
+    ax.set_xticks(range(len(measures)), ["\n".join(name.rsplit(" ", 1)) for name in measures])
     ax.set(xlabel="what is asked of a new name", ylabel="share right, mean over relations", ylim=(-0.03, 1.03))
-    ax.legend(loc="upper right", title="row trained on pairs that are", fontsize=8)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=3)
     return ax
 
 

@@ -13,6 +13,7 @@ FITTED, CARRIED, LITTLE = (
     0.2,
 )  # shares of trained pairs, of held-out pairs, and of held-out pairs after shuffling
 SAID = 0.15  # above chance
+GAIN = 0.2  # of real over shuffled pairs, within a family
 HALF = 0.5  # of what is above chance
 FLOOR, COPIED = 0.3, 0.9
 EDGE = 1e-6
@@ -63,7 +64,7 @@ def by_seed(result: xr.Dataset) -> dict[str, xr.DataArray]:
     own = different(result)
     shares = {"trained pairs": own.own, "held-out pairs": own.held_out, "kind of answer": own.kind}
     found = {name: values.mean("relation") for name, values in shares.items()}
-    return found | {f"relation named, {score}": said(result, score) for score in SCORES}
+    return found | {f"named, {score}": said(result, score) for score in SCORES}
 
 
 def carries(result: xr.Dataset) -> Evidence:
@@ -92,7 +93,7 @@ def mostly_kind(result: xr.Dataset) -> Evidence:
 def beyond_kind(result: xr.Dataset) -> Evidence:
     """Per seed, by how much real pairs name next, previous and same better than shuffled pairs do, raw."""
     found = family(result, "order")
-    return across_seeds(found.sel(arm="real") - found.sel(arm="shuffled"), above=0.2, share=0.8)
+    return across_seeds(found.sel(arm="real") - found.sel(arm="shuffled"), above=GAIN, share=0.8)
 
 
 def cannot_add(result: xr.Dataset) -> Evidence:
@@ -163,6 +164,8 @@ CLAIMS = (
         rows=("S1.1", "S1.3"),
         source=_TREUTLEIN,
         check=carries,
+        expected="not reproduced",  # BOOK stops before the rows are trained
+        expected_at_paper="reproduced",
         control=Control(
             says="rows trained on the same pairs with the answers shuffled",
             change=with_shuffled,
@@ -202,7 +205,8 @@ CLAIMS = (
         rows=("S1.2",),
         source="this book",
         check=beyond_kind,
-        expected="not reproduced",
+        expected="not reproduced",  # BOOK lacks these relations
+        expected_at_paper="in part",
         control=Control(
             says="rows trained on the same pairs with the answers shuffled",
             change=with_shuffled,
@@ -240,7 +244,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             for name in FAMILIES:
                 found |= _band(f"{arm}_{name}_{score}", family(result, name, score).sel(arm=arm))
     above = {arm: float(found[f"{arm}_raw"]) - 1 / len(DIFFERENT) for arm in ("real", "shuffled")}
-    found["kept"] = above["shuffled"] / above["real"]
+    found["kept"] = above["shuffled"] / above["real"] if above["real"] else float("nan")
     for name in result.relation.values.tolist():
         one = result.sel(relation=name)
         found |= {
@@ -248,6 +252,9 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             f"{name}_held_out": float(one.held_out.sel(arm="real").mean()),
             f"{name}_in_context": float(one.in_context.mean()),
         }
+    order = family(result, "order")
+    gain = order.sel(arm="real") - order.sel(arm="shuffled")
+    found |= {"order_leads": int((gain > GAIN).sum()), "order_trails": int((gain < 0).sum())}
     found["in_context"] = float(different(result).in_context.mean())
     for name in ("stated", "shown"):
         sums = result[name].sel(rule=[rule for rule in result.rule.values if rule])
