@@ -14,6 +14,7 @@ from heldout.cli_parts import PRESET, SETTINGS, configured, one_line, writable
 from heldout.sweep import DEVICES, Sweep, Task, fitted, parse_grid
 
 GIB = 2**30
+SAME = 1e-2  # of a variable's largest value: rounding, even where training makes it grow, stays below at SMOKE size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +35,9 @@ class Where:
 @click.option("--seeds", type=int, help="Seeds of every grid point; by default the preset's.")
 @click.option("--seeds-per-task", type=int, help="Seeds in a task; by default the preset's number of seeds.")
 @click.option(
+    "--check-blocks", is_flag=True, help="First see at SMOKE size whether blocks of seeds give what one run does."
+)
+@click.option(
     "--worker-memory", type=float, metavar="GIB", help="Size the tasks to fill a worker (or GPU) of this memory."
 )
 @click.option(
@@ -45,8 +49,8 @@ class Where:
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE.nc", help="Where to write the whole dataset.")
 def sweep(
     name: str, preset: str, settings: tuple[str, ...], grid: tuple[str, ...], seeds: int | None,
-    seeds_per_task: int | None, worker_memory: float | None, device: str, scheduler: str | None, workers: int | None,
-    timeout: float, output: Path | None,
+    seeds_per_task: int | None, check_blocks: bool, worker_memory: float | None, device: str, scheduler: str | None,
+    workers: int | None, timeout: float, output: Path | None,
 ) -> None:  # fmt: skip
     """Run the experiment NAME at every point of a grid on many seeds.
 
@@ -70,6 +74,8 @@ def sweep(
         )
         if not wanted.tasks:
             raise ValueError(next(iter(wanted.refused.values())))
+        if check_blocks and wanted.block < wanted.num_seeds:
+            _check_blocks(module, wanted.block)
         where = Where(scheduler=scheduler, workers=workers, worker_memory=worker_memory, timeout=timeout)
         try:
             failed = _carry_out(wanted, where, output)
@@ -77,6 +83,13 @@ def sweep(
             click.echo(f"heldout: {lost}", err=True)
             failed = True
     raise SystemExit(1 if failed else 0)
+
+
+def _check_blocks(module: experiment.Experiment, block: int) -> None:
+    apart = sweep_results.block_difference(module)
+    alike = f"all seeds: this experiment's seeds share draws, and blocks differ from one run by {apart:.1g} of a variable's largest value"
+    experiment.require(apart < SAME, "seeds_per_task", block, alike)
+    click.echo(f"blocks give what one run gives, to {apart:.1g} of a variable's largest value")
 
 
 def _carry_out(wanted: Sweep, where: Where, output: Path | None) -> bool:

@@ -4,6 +4,7 @@ Grid points may differ in what they hold: where one lacks a value of a coordinat
 that differs from block to block (such as a curve drawn for a run's first seed) keeps a dimension ``block``.
 """
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from heldout import store
-from heldout.experiment import variable
+from heldout.experiment import Experiment, variable
 from heldout.sweep import Sweep, Task, describe, present, text
 
 # What differs from run to run and is no result.
@@ -151,6 +152,30 @@ def _with_varying_attributes(parts: list[xr.Dataset], there: list[int], names: s
         scalars = {name: attrs.get(name, np.nan) for name in varying}
         found.append(part.assign_coords({n: v for n, v in scalars.items() if np.ndim(v) == 0}))
     return found
+
+
+# --- are blocks the whole? ---------------------------------------------------------------------------------------------
+
+
+def block_difference(module: Experiment, device: str = "cpu") -> float:
+    """How much four seeds at SMOKE size differ between one run and two blocks, of each variable's largest value, at most.
+
+    Zero or rounding where each seed has draws of its own. More where a run draws something once for all of its seeds, such as
+    a data set from its first seed: then every block has its own.
+    """
+    few = dataclasses.replace(module.SMOKE, num_seeds=4)
+    blocks = [dataclasses.replace(few, num_seeds=2, first_seed=few.first_seed + start) for start in (0, 2)]
+    whole, *parts = (store.load_or_run(module, config, device=device) for config in (few, *blocks))
+    largest = 0.0
+    for name, values in whole.data_vars.items():
+        if "seed" in values.dims and values.dtype.kind in "iuf":
+            ours = np.concatenate([part[name].transpose("seed", ...).values for part in parts]).astype(float)
+            theirs = values.transpose("seed", ...).values.astype(float)
+            both = np.isfinite(ours) & np.isfinite(theirs)
+            if both.any():
+                scale = np.abs(theirs[both]).max()
+                largest = max(largest, float(np.abs(ours - theirs)[both].max() / (scale or 1.0)))
+    return largest
 
 
 # --- what is missing ---------------------------------------------------------------------------------------------------

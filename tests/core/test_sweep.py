@@ -192,6 +192,14 @@ def test_the_command_writes_the_dataset(tmp_path: Path) -> None:
     assert measured.exit_code == 0, measured.output
 
 
+def test_an_experiment_whose_seeds_share_draws_is_told_from_one_whose_seeds_do_not() -> None:
+    words = ("--preset", "smoke", "--seeds", "4", "--seeds-per-task", "2", "--check-blocks")
+    shared = call("double_descent.three_factors", *words)
+    assert (shared.exit_code, len(shared.output.splitlines())) == (2, 1)
+    assert "seeds share draws" in shared.output
+    assert "blocks give what one run gives" in call("double_descent.polynomials", *words).output
+
+
 def test_the_command_names_what_failed(tmp_path: Path) -> None:
     output = tmp_path / "a.nc"
     words = ("double_descent.polynomials", "--preset", "smoke", "--grid", "num_test=0,20", "--seeds", "2")
