@@ -87,9 +87,10 @@ def sweep(
 
 def _check_blocks(module: experiment.Experiment, block: int) -> None:
     apart = sweep_results.block_difference(module)
-    alike = f"all seeds: this experiment's seeds share draws, and blocks differ from one run by {apart:.1g} of a variable's largest value"
+    share = f"{apart:.1g} of a variable's largest value"
+    alike = f"all seeds: this experiment's seeds share draws, and blocks differ from one run by {share}"
     experiment.require(apart < SAME, "seeds_per_task", block, alike)
-    click.echo(f"blocks give what one run gives, to {apart:.1g} of a variable's largest value")
+    click.echo(f"blocks give what one run gives, to {share}")
 
 
 def _carry_out(wanted: Sweep, where: Where, output: Path | None) -> bool:
