@@ -20,6 +20,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "circuit_efficiency",
     "gradient_filter",
     "ungrokking_decay",
+    "semi_grokking",
     "misgrokking",
     "lazy_start",
     "anomaly_detection",

@@ -131,7 +131,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.plot(times, fitted, color=style.MUTED, linestyle=":", label="pairs trained on, least of all")
     ax.axvspan(times[-1] / 2, times[-1], color=style.MUTED, alpha=0.12, linewidth=0)
     ax.set(xscale="log", xlabel="decay times (log scale)", ylabel="accuracy on all other pairs", ylim=(-0.03, 1.05))
-    ax.legend(loc="upper left")
+    ax.legend(loc="upper left", bbox_to_anchor=(0.22, 0.88))
     return ax
 
 
@@ -160,7 +160,7 @@ def describe(result: xr.Dataset) -> str:
     ends = [f"{n[f'end_{k}']:.2f} at decay {n[f'decay_{k}']:g}" for k in range(result.sizes["weight_decay"])]
     return (
         f"Accuracy on the other pairs from a fresh start with a fraction of {n['fraction']:g} of the pairs. It is at most "
-        f"{n['at_fit']:.2f} when the pairs trained on are fitted, rises much later and is flat over the last half of "
+        f"{n['at_fit']:.2f} when the pairs trained on are fitted, rises much later and is nearly flat over the last half of "
         f"{n['times']:.0f} decay times: {', '.join(ends)}."
     )
 
