@@ -16,7 +16,7 @@ SAID = 0.15  # above chance
 GAIN = 0.2  # of real over shuffled pairs, within a family
 HALF = 0.5  # of what is above chance
 FLOOR, COPIED = 0.3, 0.9
-EDGE = 1e-6
+EDGE = 1e-7
 
 
 def different(result: xr.Dataset) -> xr.Dataset:
