@@ -115,7 +115,7 @@ SMOKE = Config(
     levels=(4.0, 1.7), noisy_level=1.8, most_updates=20, replay=20, num_seeds=2, near_seeds=1, first_seed=0,
 )  # fmt: skip
 BOOK = Config()
-PAPER = Config(row_rates=(0.03, 0.01, 0.004, 0.0015, 0.0006), num_seeds=20, near_seeds=20, first_seed=300)
+PAPER = Config(row_rates=(0.03, 0.01, 0.003, 0.0006), num_seeds=20, near_seeds=5, first_seed=300)
 
 
 @recorded

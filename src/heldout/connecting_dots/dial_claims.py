@@ -18,6 +18,7 @@ CLAIMS = (
         "pairs are right, and at least 98 % of the lines that apply, define or invert an old name, in at least 4 of 5 seeds.",
         rows=("S1.6",),
         source=_SOURCE,
+        expected="in part",
         check=checks.matched,
         control=Control(
             says="no line of pretraining is replayed, at the slowest setting", change=checks.without_replay,
@@ -69,7 +70,7 @@ CLAIMS = (
     Claim(
         id="dial.start_matters",
         says="With rows that begin at two fifths of that distance from the mean, definitions fall by at least "
-        f"{100 * checks.STARTS:.0f} points less, at one loss without noise, in all of 3 seeds.",
+        f"{100 * checks.STARTS:.0f} points less, at one loss without noise, in all of 3 seeds (4 of 5 in a larger run).",
         rows=("S1.6",),
         source=_SOURCE,
         check=checks.start_matters,

@@ -18,6 +18,7 @@ from heldout.experiment import Progress, silent
 
 CLEAN, NOISY = "without noise", "with noise"
 PLACES = (CLEAN, NOISY)  # which loss came down to its level
+FAR = 3.0  # times the last level: as long as all losses are above, looks are four times as rare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +65,15 @@ def arrive(
     if levels.noisy is not None:
         own[NOISY] = Matched([levels.noisy], shape, measure)
 
+    rests = 0  # until this update nobody looks
+
     def probe(step: int, tuned: Tuned) -> bool:
+        nonlocal rests
+        if step < rests:
+            return False
         arrived = [look(step, tuned) for look in own.values()]
+        if all(look.nearest > FAR for look in own.values() if not look.done()):
+            rests = step + 4 * levels.finest
         return all(arrived)
 
     last = tune(

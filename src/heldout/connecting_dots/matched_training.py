@@ -70,10 +70,11 @@ class Matched:
         loss: (level, mode, seed) at the first look at or below the level; NaN where there was none.
         step: (level, mode, seed) updates made by then; NaN likewise.
         right: by task, (level, mode, seed) share of lines about new names right by then; NaN likewise.
+        nearest: at the last look, the smallest loss over the last level of those that were not there before.
     """
 
     def __init__(self, levels: Sequence[float], shape: tuple[int, int], measure: Measure = clean_loss) -> None:
-        self.levels, self.kept, self.measure = list(levels), dict[str, Tensor](), measure
+        self.levels, self.kept, self.measure, self.nearest = list(levels), dict[str, Tensor](), measure, 0.0
         whole = (len(self.levels), *shape)
         self.loss, self.step = torch.full(whole, torch.nan), torch.full(whole, torch.nan)
         self.right = {task: torch.full(whole, torch.nan) for task in NAMED}
@@ -83,6 +84,7 @@ class Matched:
         if self.done():
             return True
         loss = self.measure(tuned)
+        self.nearest = float((loss[self.loss[-1].isnan()] / self.levels[-1]).min())
         arrived = torch.stack([(loss <= level) & self.loss[place].isnan() for place, level in enumerate(self.levels)])
         if bool(arrived.any()):
             self.loss, self.step = torch.where(arrived, loss, self.loss), self.step.masked_fill(arrived, step)

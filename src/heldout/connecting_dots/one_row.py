@@ -165,7 +165,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     left = 1 / (result.attrs["modulus"] - result.attrs["observed_inputs"])
     for height, label in ((1 / result.attrs["modulus"], "any number"), (left, "any number not yet used")):
         ax.axhline(height, color=style.BLUE, lw=0.8, ls=":", zorder=0)
-        ax.text(len(modes) - 0.5, height + 0.01, label, color=style.BLUE, fontsize=7, ha="right", va="bottom")
+        ax.text(-0.45, height + 0.01, f"a guess: {label}", color=style.BLUE, fontsize=7, va="bottom")
     named = {HAND: "by hand\n(nothing)", UNTOUCHED: "untouched\n(nothing)"}
     ax.set(
         xlabel="what was trained", ylabel="share right for new names", ylim=(-0.04, 1.04), xlim=(-0.5, len(modes) - 0.5)
