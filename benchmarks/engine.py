@@ -52,18 +52,18 @@ def plain_loop(members: list[nn.Module], data: TrainingData, steps: int) -> list
 
 
 def row(
-    what: str, hidden: tuple[tuple[int, ...], ...], seeds: int, steps: int, threads: int, target: float = NOT_SLOWER
+    what: str, hidden: tuple[tuple[int, ...], ...], seeds: int, steps: int, target: float = NOT_SLOWER
 ) -> Row:  # fmt: skip
-    """Time one population, after checking that both ways end with the same networks."""
+    """Time one population with one thread, after checking that both ways end with the same networks."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     try:
         members, data = population(hidden, seeds)
         largest = difference(members, data, 10)
         assert largest < TOLERANCE, f"{what}: parameters differ by {largest}"
         plan = memory.chunks(members, data.inputs, data.streams, BATCH, 2, torch.device("cpu"), None)
         return compare(
-            f"{what}, {threads} thread{'s' * (threads > 1)}",
+            what,
             lambda: train(members, data, steps=steps, learning_rate=RATE, batch_size=BATCH),
             lambda: plain_loop(members, data, steps),
             chapter=CHAPTER,
@@ -86,9 +86,7 @@ def difference(members: list[nn.Module], data: TrainingData, steps: int) -> floa
 
 def engine() -> Iterator[Row | Growth]:
     """Forty MLPs of ten widths, and how training grows."""
-    for threads in (1, 2):
-        hidden = tuple((width,) for width in WIDTHS)
-        yield row("engine, 40 MLPs of width 4 to 256", hidden, SEEDS, 100, threads, TARGET)
+    yield row("engine, 40 MLPs of width 4 to 256", tuple((width,) for width in WIDTHS), SEEDS, 100, TARGET)
     for axis, sizes in (("members", (10, 20, 40, 80)), ("width", (64, 256, 1024)), ("steps", (25, 50, 100))):
         yield grown(CHAPTER, "training of MLPs", axis, sizes, lambda size, axis=axis: _prepared(**{axis: size}))  # type: ignore[misc]
 
@@ -101,6 +99,6 @@ def _prepared(members: int = 6, width: int = 64, steps: int = 40) -> Callable[[]
 def engine_widths() -> Iterator[Row]:
     """Six equal members, wider and wider: where company stops paying, the engine trains them one by one."""
     for width in (4, 64, 256, 1024, 2048, 4096):
-        yield row(f"engine, 6 MLPs 64-{width}-10", ((width,),), 6, 30, 1)
+        yield row(f"engine, 6 MLPs 64-{width}-10", ((width,),), 6, 30)
     for width in (16, 64, 256, 512, 1024):
-        yield row(f"engine, 6 MLPs 64-{width}-{width}-10", ((width, width),), 6, 20, 1)
+        yield row(f"engine, 6 MLPs 64-{width}-{width}-10", ((width, width),), 6, 20)

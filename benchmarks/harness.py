@@ -6,6 +6,7 @@ the rates of this machine, measured in the same process with the same threads.
 """
 
 import dataclasses
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,12 @@ from heldout import work
 from heldout.devices import peak_memory
 
 NOT_SLOWER = 1.0  # the target where a benchmark has no other
+_MOST_ROUNDS = "HELDOUT_BENCH_ROUNDS"  # environment variable: at most so many rounds, for a short look
+
+
+def limited(rounds: int) -> int:
+    """The rounds asked for, or fewer for a short look."""
+    return min(rounds, int(os.environ.get(_MOST_ROUNDS) or rounds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +34,8 @@ class Row:
 
     Seconds are medians over rounds, memory is the process's resident peak in our part, in megabytes. ``products`` and
     ``memory`` are the seconds that what ours computes, and what it reads and writes, take at the rates of the machine;
-    ``calls`` those that calling as many operations takes when they do next to nothing.
+    ``calls`` those that calling as many operations takes when they do next to nothing; ``product_time`` is the share of the
+    time within operations that products took.
     """
 
     chapter: str
@@ -41,6 +49,7 @@ class Row:
     products: float
     memory: float
     calls: float
+    product_time: float
     peak_megabytes: float
     note: str = ""
 
@@ -105,13 +114,14 @@ def compare(
     """
     with peak_memory(torch.device("cpu")) as peak:
         done = work.count(ours, timed=False)
-    times = [(seconds(ours), seconds(plain) / plain_share) for _ in range(rounds)]
+    times = [(seconds(ours), seconds(plain) / plain_share) for _ in range(limited(rounds))]
     mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
     ratios = [p / o for o, p in times]
     rates = work.rates(dtype=dtype)
     return Row(
         chapter=chapter, what=what, ours=mine, plain=theirs, ratio=statistics.median(ratios), lowest=min(ratios),
         highest=max(ratios), target=target, **rates.bounds(done), calls=rates.call * done.operations,
+        product_time=done.product_time,
         peak_megabytes=peak.resident / 1e6, note=note,
     )  # fmt: skip
 
@@ -128,7 +138,7 @@ def grown(
     calls = [make(size) for size in sizes]
     for call in calls:
         call()
-    found = [[seconds(call) for call in calls] for _ in range(rounds)]
+    found = [[seconds(call) for call in calls] for _ in range(limited(rounds))]
     shortest = np.min(found, axis=0)
     return growth_of(chapter, what, axis, sizes, shortest.tolist())
 

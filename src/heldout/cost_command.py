@@ -9,7 +9,9 @@ from heldout.cli_parts import PRESET, one_line
 @click.command()
 @click.argument("name")
 @PRESET
-@click.option("--limit", default=60.0, show_default=True, help="Seconds that the runs for an estimate may take, about.")
+@click.option(
+    "--limit", default=60.0, show_default=True, help="Processor seconds that the runs for an estimate may take, about."
+)
 @click.option("--record", is_flag=True, help="Keep a PAPER estimate among the committed ones.")
 def cost(name: str, preset: str, limit: float, record: bool) -> None:
     """Count what the experiment NAME computes and moves: at SMOKE and BOOK by running it, at PAPER by an estimate."""

@@ -91,6 +91,7 @@ def numbers(record: Record) -> dict[str, float | int | str]:
         "memory_rate": made["memory_rate"] / 1e9,
         "machine": made["machine"],
         "threads": made["threads"],
+        "rounds": made["rounds"],
         "torch": made["torch"],
         "day": made["started"][:10],
         "others": others(record),
@@ -172,9 +173,15 @@ def _verdict(row: Record) -> str:
         )
     if called >= _MUCH_OF:
         return said + f"What binds is the number of operations: calling them takes at least {called:.0%} of our time."
+    if row["product_time"] < 1 - row["product_time"]:
+        return said + (
+            "What binds are the operations that are no products, such as exponentials, norms and copies: they take "
+            f"{1 - row['product_time']:.0%} of the time within operations."
+        )
+    rate = row["products"] / (row["ours"] * row["product_time"])
     return said + (
-        f"What binds is not told by the counts: {which} explain {reached:.0%} of our time and calls {called:.0%}. Products too "
-        "small for the full rate, and exponentials, weigh nothing extra in them."
+        f"What binds are products too small for the full rate: they take {row['product_time']:.0%} of the time within operations "
+        f"and run at {rate:.0%} of the rate of a large one."
     )
 
 

@@ -7,7 +7,7 @@ and writes when each does so once; views move nothing. NumPy and SciPy are not s
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -32,6 +32,7 @@ class Work:
         cached_bytes: read and written by operations whose operands take less than ``CACHE_BYTES``.
         memory_bytes: by the others.
         operations: how many PyTorch operations that are not views.
+        product_time: share of the time within operations that products, convolutions, attention and factorizations took.
         seconds: of the call, when it was timed without a counter.
         seen: share of that time within PyTorch operations; NaN when it was not timed.
     """
@@ -40,6 +41,7 @@ class Work:
     cached_bytes: float
     memory_bytes: float
     operations: float
+    product_time: float = math.nan
     seconds: float = math.nan
     seen: float = math.nan
 
@@ -69,14 +71,17 @@ class Rates:
 class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
     """Adds up what every operation reads and writes, and the time it takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, products: Container[Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.cached, self.memory, self.operations, self.seconds = 0, 0, 0, 0.0
+        self.products = products
+        self.cached, self.memory, self.operations, self.seconds, self.product_seconds = 0, 0, 0, 0.0, 0.0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         started = time.perf_counter()
         out = func(*args, **(kwargs or {}))
-        self.seconds += time.perf_counter() - started
+        passed = time.perf_counter() - started
+        self.seconds += passed
+        self.product_seconds += passed if func._overloadpacket in self.products else 0.0
         returns = func._schema.returns
         if not any(r.alias_info is not None and not r.alias_info.is_write for r in returns):
             moved = sum(_storage(leaf) for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor))
@@ -102,12 +107,17 @@ def count(call: Callable[[], object], *, timed: bool = True) -> Work:
         call()
         seconds = time.perf_counter() - started
     counter = FlopCounterMode(display=False, custom_mapping=_formulas())
-    with _Traffic() as traffic, counter:
+    with _Traffic(counter.flop_registry) as traffic, counter:
         call()
     return Work(
-        flops=float(counter.get_total_flops()), cached_bytes=float(traffic.cached), memory_bytes=float(traffic.memory),
-        operations=float(traffic.operations), seconds=seconds, seen=min(1.0, traffic.seconds / seconds) if timed else math.nan,
-    )  # fmt: skip
+        flops=float(counter.get_total_flops()),
+        cached_bytes=float(traffic.cached),
+        memory_bytes=float(traffic.memory),
+        operations=float(traffic.operations),
+        product_time=traffic.product_seconds / max(traffic.seconds, 1e-12),
+        seconds=seconds,
+        seen=min(1.0, traffic.seconds / seconds) if timed else math.nan,
+    )
 
 
 def rates(device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Rates:

@@ -41,6 +41,8 @@ def test_bytes_are_operands_and_views_move_none() -> None:
     done = work.count(lambda: x + y)
     assert (done.bytes, done.operations, done.flops) == (3 * 400, 1, 0)
     assert 0 < done.seen <= 1
+    assert done.product_time == 0
+    assert work.count(lambda: torch.ones(300, 300) @ torch.ones(300, 300), timed=False).product_time > 0.3
     assert work.count(lambda: x.view(10, 10).T[2:].unsqueeze(0), timed=False).bytes == 0
     wide = torch.ones(1, 100).expand(50, 100)
     assert work.count(lambda: wide.clone(), timed=False).bytes == 400 + 50 * 400  # what is repeated is read once
