@@ -180,8 +180,8 @@ def _verdict(row: Record) -> str:
         )
     rate = row["products"] / (row["ours"] * row["product_time"])
     return said + (
-        f"What binds are products too small for the full rate: they take {row['product_time']:.0%} of the time within operations "
-        f"and run at {rate:.0%} of the rate of a large one."
+        f"What binds are products that do not reach the rate of a large one: they take {row['product_time']:.0%} of the time within operations "
+        f"and run at {rate:.0%} of that rate."
     )
 
 
@@ -200,7 +200,7 @@ def ratios(record: Record) -> Shown:
     n = numbers(record)
     caption = (
         f"Ours against plain loops: {n['kept']} of {n['rows']} targets reached. Bars: how many times as fast ours is, from the "
-        "plain loop's time on the left (logarithmic axis); whiskers: smallest and largest round; black marks: the target."
+        "plain loop's time on the left (logarithmic axis); whiskers: smallest and largest round; upright marks: the target; orange where it is missed."
     )
     return Shown(*drawn, caption)
 

@@ -39,7 +39,7 @@ def test_a_missed_target_says_by_how_much_and_what_binds() -> None:
     many = measured.verdicts(record(row(target=8.0, calls=0.4))).text
     assert "number of operations: calling them takes at least 40%" in many
     slow = measured.verdicts(record(row(target=8.0))).text
-    assert "they take 80% of the time within operations and run at 25% of the rate" in slow
+    assert "they take 80% of the time within operations and run at 25% of that rate" in slow
     other = measured.verdicts(record(row(target=8.0, product_time=0.3))).text
     assert "no products" in other
     assert "take 70% of the time" in other
