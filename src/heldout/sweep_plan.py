@@ -114,7 +114,7 @@ def simulate(config: Config, costs: Costs, size: int, seed: int) -> tuple[float,
     """One sweep: seconds to its last task, and of the GPUs' time the shares that went into no member, in the order of PARTS.
 
     Tasks go to the next free GPU, one after the other through the scheduler. A GPU lost in the middle of a task loses what it had
-    done of it; a replacement takes its place and the task begins anew.
+    done of it. The task goes to the next that is free, and a replacement comes later.
     """
     draw = numpy_generator("sweep plan", seed, size)
     count = -(-config.members // size)
@@ -122,42 +122,57 @@ def simulate(config: Config, costs: Costs, size: int, seed: int) -> tuple[float,
     members[-1] = config.members - size * (count - 1)
     work = members * costs.member_seconds * np.exp(config.spread * draw.standard_normal(count) - config.spread**2 / 2)
     # Seconds of life left to a GPU; drawn anew with every task, since a loss does not depend on what was before.
-    life = draw.exponential(3600 * config.hours_between_losses, count)
+    mean_life = 3600 * config.hours_between_losses
+    life = draw.exponential(mean_life, count)
     replace, keep, dispatch = 60 * config.minutes_to_replace, costs.keep_seconds, costs.dispatch_seconds
-    free = [0.0] * config.gpus
-    scheduler, waited, again = 0.0, 0.0, 0.0
-    for task in range(count):
-        ready = free[0]
+    free, back = [0.0] * config.gpus, list[tuple[float, int]]()  # when each GPU is free; tasks that came back, and when
+    deaths = list[float]()
+    scheduler, waited, again, idle, last, task = 0.0, 0.0, 0.0, 0.0, 0.0, 0
+    while task < count or back:
+        ready, number, left = free[0], task, 0.0
+        if back and (back[0][0] <= ready or task == count):
+            since, number = heapq.heappop(back)
+            left = draw.exponential(mean_life)
+            idle += max(0.0, since - ready)
+            ready = max(since, ready)
+        else:
+            left = float(life[task])
+            task += 1
         scheduler = max(scheduler, ready) + dispatch
         waited += scheduler - ready
-        took = keep + float(work[task])
-        if life[task] < took:
-            again += float(life[task]) + replace
-            took += float(life[task]) + replace
-        heapq.heapreplace(free, scheduler + took)
-    last = max(free)
+        end = scheduler + keep + float(work[number])
+        if scheduler + left < end:
+            again += left
+            deaths.append(scheduler + left)
+            heapq.heappush(back, (deaths[-1], number))
+            heapq.heapreplace(free, deaths[-1] + replace)
+        else:
+            last = max(last, end)
+            heapq.heapreplace(free, end)
+    again += sum(min(replace, max(0.0, last - death)) for death in deaths)
+    idle += sum(max(0.0, last - end) for end in free)
     total = config.gpus * last
-    return last, [count * keep / total, waited / total, again / total, sum(last - end for end in free) / total]
+    return last, [count * keep / total, waited / total, again / total, idle / total]
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """The share of GPU time lost against the size of a task, and where it goes (medians over simulations)."""
+    """The share of GPU time lost against the size of a task: the sum with its band over simulations, its parts as means."""
     ax = style.axes(ax)
-    sizes, lost = result.members_per_task.values, result.lost.median("seed")
+    sizes, lost = result.members_per_task.values, result.lost.mean("seed")
     for part, color in zip(PARTS, COLORS, strict=True):
         shown = np.maximum(lost.sel(part=part).values, 1e-6)
         ax.plot(sizes, shown, color=color, linestyle="--", linewidth=1.3, label=PARTS[part])
     style.band(ax, sizes, result.lost.sum("part").values, color=style.INK, label="together")
     best = int(numbers(result)["best_size"])
-    ax.axvline(best, color=style.MUTED, linewidth=0.8)
-    ax.set(xscale="log", yscale="log", ylim=(1e-4, 1.2))
+    ax.axvline(best, ymax=0.68, color=style.MUTED, linewidth=0.8)
+    ax.set(xscale="log", yscale="log", ylim=(1e-4, 8))
     ax.set(xlabel="members a task (log scale)", ylabel="share of GPU time lost (log scale)")
-    ax.legend(loc="lower left", fontsize=9)
+    ax.legend(loc="upper center", ncols=2, fontsize=9)
     return ax
 
 
 def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
-    """What the page quotes; medians over simulations."""
+    """What the page quotes; medians over simulations, and means of the parts."""
     lost = result.lost.sum("part").median("seed")
     best, attrs = int(lost.idxmin()), result.attrs
     sizes = {"one": int(result.members_per_task[0]), "best": best, "last": int(result.members_per_task[-1])}
@@ -184,7 +199,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             f"{name}_load": float(at.scheduler_load.median()),
             f"{name}_gb": float(at.store_bytes) / 1e9,
             f"{name}_collect_hours": float(at.collect_hours),
-        } | {f"{name}_{part}": float(at.lost.sel(part=part).median()) for part in PARTS}
+        } | {f"{name}_{part}": float(at.lost.sel(part=part).mean()) for part in PARTS}
     rule = (2 * attrs["keep_seconds"] * attrs["members"] / (attrs["gpus"] * attrs["member_seconds"])) ** 0.5
     found |= {"rule_size": float(rule), "rule_lost": float(rule * attrs["gpus"] / attrs["members"])}
     found["best_minutes"] = float(found["best_hours"]) * 60
