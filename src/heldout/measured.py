@@ -180,8 +180,8 @@ def _verdict(row: Record) -> str:
         )
     rate = row["products"] / (row["ours"] * row["product_time"])
     return said + (
-        f"What binds are products that do not reach the rate of a large one: they take {row['product_time']:.0%} of the time within operations "
-        f"and run at {rate:.0%} of that rate."
+        f"What binds are products that do not reach the rate of a large one: they take {row['product_time']:.0%} of the time "
+        f"within operations and run at {rate:.0%} of that rate."
     )
 
 
@@ -200,7 +200,8 @@ def ratios(record: Record) -> Shown:
     n = numbers(record)
     caption = (
         f"Ours against plain loops: {n['kept']} of {n['rows']} targets reached. Bars: how many times as fast ours is, from the "
-        "plain loop's time on the left (logarithmic axis); whiskers: smallest and largest round; upright marks: the target; orange where it is missed."
+        "plain loop's time on the left (logarithmic axis), orange where the target is missed; whiskers: smallest and largest "
+        "round; upright marks: the target."
     )
     return Shown(*drawn, caption)
 
