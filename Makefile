@@ -70,7 +70,7 @@ lab: $(STAMPS)/package  ## open the chapters as notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. chapters
 
 bench: $(STAMPS)/package  ## time our code against plain loops, in one run
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --jobs $(JOBS)
 
 notebooks: $(STAMPS)/package  ## strip outputs and put the Colab cell first in every notebook
 	$(BIN)/python tools/notebooks.py --write chapters

@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,11 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Any]]] = {
 }
 
 
-def alone(name: str) -> dict[str, Any]:
-    """One benchmark's lines, from a process of its own."""
+def alone(name: str) -> tuple[dict[str, Any], float]:
+    """One benchmark's lines, from a process of its own, and the load average at its end."""
     call = [sys.executable, "-m", "benchmarks", "--json", name]
     done = subprocess.run(call, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout), os.getloadavg()[0]
 
 
 def provenance() -> dict[str, Any]:
@@ -64,7 +64,7 @@ def provenance() -> dict[str, Any]:
         "cache_rate": rates.cache,
         "memory_rate": rates.memory,
         "call": rates.call,
-        "rounds": limited(5),
+        "rounds": limited(3),
         "load_before": os.getloadavg()[0],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -85,6 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"among {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--json", action="store_true", help="run the one benchmark here and print its lines as JSON")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes at once, each with its own threads")
     parser.add_argument("--output", type=Path, help="where all lines go; records/benchmarks.json when all are run")
     given = parser.parse_args(arguments)
     unknown = [name for name in given.names if name not in BENCHMARKS]
@@ -96,16 +97,21 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     record: dict[str, Any] = {"provenance": provenance(), "rows": [], "growth": []}
     loads = []
-    for name in given.names or BENCHMARKS:
-        found = alone(name)
-        loads.append(os.getloadavg()[0])
-        for row in found["rows"]:
-            print(measured.line(row), flush=True)
-        for growth in found["growth"]:
-            print(measured.growth_line(growth), flush=True)
-        record["rows"] += found["rows"]
-        record["growth"] += found["growth"]
-    record["provenance"] |= {"loads": loads, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
+    with ThreadPoolExecutor(given.jobs) as pool:
+        results = pool.map(alone, given.names or BENCHMARKS)
+        for found, load in results:
+            loads.append(load)
+            for row in found["rows"]:
+                print(measured.line(row), flush=True)
+            for growth in found["growth"]:
+                print(measured.growth_line(growth), flush=True)
+            record["rows"] += found["rows"]
+            record["growth"] += found["growth"]
+    record["provenance"] |= {
+        "jobs": given.jobs,
+        "loads": loads,
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     if given.output or not given.names:
         path = given.output or measured.path()
         path.write_text(json.dumps(record, indent=1) + "\n")

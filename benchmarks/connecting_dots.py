@@ -160,7 +160,7 @@ def connecting_dots() -> Iterator[Row | Growth]:
         lambda: one_by_one(given, 1),
         chapter=CHAPTER,
         target=TARGET,
-        rounds=5,
+        rounds=3,
         plain_share=1 / len(given.seeds),
         note=f"plain is one seed, times {len(given.seeds)}; weights equal to {apart:.0e} relative after 8 updates",
     )

@@ -95,7 +95,7 @@ def compare(
     chapter: str,
     target: float = NOT_SLOWER,
     dtype: torch.dtype = torch.float32,
-    rounds: int = 5,
+    rounds: int = 3,
     plain_share: float = 1.0,
     note: str = "",
 ) -> Row:

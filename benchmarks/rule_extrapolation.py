@@ -198,7 +198,7 @@ def rule_extrapolation() -> Iterator[Row | Growth]:
             lambda: ours_trained(few),
             lambda: [plain_trained(few, model, member) for member, model in enumerate(first)],
             chapter=CHAPTER,
-            rounds=5,
+            rounds=3,
             note=f"losses equal to {apart:.0e} relative",
         )
         yield compare(

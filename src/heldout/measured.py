@@ -65,7 +65,7 @@ def line(row: Record) -> str:
 def others(record: Record) -> float:
     """Processes beside ours that wanted to run, the median over benchmarks of the load average, less our own."""
     made = record["provenance"]
-    return max(0.0, float(statistics.median(made["loads"])) - float(made["threads"]))
+    return max(0.0, float(statistics.median(made["loads"])) - float(made["threads"] * made["jobs"]))
 
 
 def numbers(record: Record) -> dict[str, float | int | str]:
@@ -92,6 +92,7 @@ def numbers(record: Record) -> dict[str, float | int | str]:
         "machine": made["machine"],
         "threads": made["threads"],
         "rounds": made["rounds"],
+        "jobs": made["jobs"],
         "torch": made["torch"],
         "day": made["started"][:10],
         "others": others(record),

@@ -18,7 +18,7 @@ def row(**changes: Any) -> dict[str, Any]:
 
 def record(*rows: dict[str, Any], loads: tuple[float, ...] = (1.0, 1.1)) -> dict[str, Any]:
     made = {
-        "machine": "2 cores", "threads": 1, "rounds": 5, "torch": "2",
+        "machine": "2 cores", "threads": 1, "rounds": 3, "jobs": 1, "torch": "2",
         "product_rate": 5e10, "cache_rate": 4e10, "memory_rate": 1e10,
         "call": 1e-6, "loads": list(loads), "started": "2026-01-02T03:04:05+00:00",
     }  # fmt: skip
