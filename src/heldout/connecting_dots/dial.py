@@ -230,6 +230,9 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         curve(second.right.sel(task=task), color=color, linestyle=dashed)
     curve(first.cosine.isel(depth=0), color=style.BLUE, label="cosine with synonyms")
     curve(second.cosine.isel(depth=0), color=style.BLUE, linestyle=dashed)
+    both = result.right.sel(setting=checks.BOTH_SLOW, task="define").isel(place=0).values
+    beside = places[-1] + np.linspace(0.04, 0.1, len(both))
+    ax.plot(beside, both, "D", ms=4, mfc="none", color=style.ORANGE, label="definition, all rates slowed alike")
     ax.set_xticks(places, [str(name) for name in dial.setting.values])
     ax.set(
         xlabel="learning rate of the row over that of all other weights", ylabel="share right; cosine", ylim=(-0.03, 1.03)
@@ -246,7 +249,9 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     found |= {
         "seeds": result.sizes["seed"], "level": float(result.level[-1]), "fast_ratio": fast, "slow_ratio": slow,
         "missed": int(own.updates.isnull().sum()), "members": int(own.updates.size),
-        "pairs_lowest": float(own.right.sel(task="apply").min()), "old_lowest": float(own.old.sel(task=checks.GATES).min()),
+        "pairs_lowest": float(own.right.sel(task="apply").min()),
+        "pairs_lowest_clean": float(own.right.isel(place=0).sel(task="apply").min()),
+        "words_fall_lowest": checks.words_fall(result).low, "old_lowest": float(own.old.sel(task=checks.GATES).min()),
         "old_compose_lowest": float(own.old.sel(task="compose").min()),
         "known_lowest": float(result.known.sel(task=checks.GATES).min()),
         "known_compose_lowest": float(result.known.sel(task="compose").min()),

@@ -101,8 +101,8 @@ SMOKE = Config(
 )  # fmt: skip
 BOOK = Config()
 PAPER = Config(
-    modulus=11, synonyms=6, undefined=6, unseen=3, width=48, hidden=192, layers=4, batch=192, steps=1200, learning_rate=4e-3,
-    observed=6, vector_depths=(1, 2, 3), tuning_steps=200, first_seed=300,
+    modulus=11, synonyms=4, undefined=6, unseen=3, layers=4, batch=192, steps=1800, learning_rate=5e-3, observed=6,
+    vector_depths=(1, 2, 3), num_seeds=6, first_seed=300,
 )  # fmt: skip
 
 
