@@ -134,6 +134,11 @@ def test_every_word_is_one_token_and_lines_are_read_as_they_are_written(smoke: x
         wanted = model(torch.tensor([text]))[0, -1].log_softmax(-1)[[reader.token("capital"), reader.token("past")]]
         torch.testing.assert_close(told[0], wanted, rtol=1e-3, atol=1e-3)
         assert stated_rules.follows(reader, "\n one: 1\n two: 2\n three: 3", ["\n four:"], [" 4"]).shape == (1,)
+    again = word_relations.asked_again(smoke, *word_rows.TEMPLATES["means"])
+    recorded = checks.right_label(smoke, "raw", word_pairs.DIFFERENT).sel(
+        template="means", arm=again.trained_arm.values
+    )
+    np.testing.assert_array_equal(again, recorded.mean("relation").transpose("arm", "seed"))
     assert set(smoke.arm.values) == {"real", "shuffled", "untrained"}
     assert (smoke.asked.values != smoke.wanted.values).all()
 
