@@ -25,6 +25,7 @@ CLAIMS = (
         rows=("S1.6",),
         source=_SOURCE,
         check=checks.widest_is_right,
+        expected="in part",
         control=Control(
             says="the row with the least loss on the two pairs, without noise", change=checks.least_loss,
             manipulation=checks.kept_fits,
