@@ -24,11 +24,12 @@ import sweep_fake as fake
 
 FOLDER = Path(__file__).parent
 PATIENCE = 120.0  # seconds; a busy machine may take its time, and a test that waits longer has failed
+MEMORY = 2**30  # bytes a worker; half of it is taken by what it imports
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Any]:
-    with sweep_runs.local_workers(2, "cpu") as client:
+    with sweep_runs.local_workers(2, "cpu", MEMORY) as client:
         yield client
 
 
@@ -132,10 +133,9 @@ def test_a_worker_of_another_version_is_refused(client: Any) -> None:
     ]
 
 
-def test_a_task_that_eats_its_worker_is_named_and_the_others_end(tmp_path: Path) -> None:
+def test_a_task_that_eats_its_worker_is_named_and_the_others_end(client: Any, tmp_path: Path) -> None:
     sweep = swept(tmp_path / "log", widths=(fake.HOG, 2, 3), seeds=2)
-    with sweep_runs.local_workers(1, "cpu", 1.0 * 2**30) as client:
-        report = sweep_runs.run(sweep, sweep.tasks, client=client)
+    report = sweep_runs.run(sweep, sweep.tasks, client=client)
     assert [task.config.width for task in report.computed] == [2, 3]
     assert [(task.config.width, reason) for task, reason in report.failed] == [
         (fake.HOG, "its worker died each time; most often memory ran out")
