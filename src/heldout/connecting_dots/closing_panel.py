@@ -78,8 +78,8 @@ class Config(Recipe):
 
 
 SMOKE = Config(
-    modulus=5, synonyms=2, width=8, heads=2, hidden=16, steps=40, batch=32, warm_up=5, fast=0.05, slow=0.005, level=1.3,
-    most_updates=30, words_updates=10, replay=20, num_seeds=2, first_seed=0,
+    modulus=5, synonyms=2, width=8, heads=2, hidden=16, steps=40, batch=32, warm_up=5, fast=0.05, slow=0.01, level=1.55,
+    most_updates=120, words_updates=10, replay=20, num_seeds=2, first_seed=0,
 )  # fmt: skip
 BOOK = Config()
 PAPER = Config(level=1e-3, most_updates=1500, num_seeds=20)

@@ -204,6 +204,7 @@ CLAIMS = (
         rows=("S2.2",),
         source=_REMARK,
         check=checks.crosses,
+        expected_at_paper="in part",
         control=Control(
             says="the verb of each of B's stories drawn at random", change=checks.verbs_at_random,
             manipulation=checks.form_kept,
@@ -216,6 +217,7 @@ CLAIMS = (
         rows=("S2.2",),
         source=_REMARK,
         check=checks.wrong_operation,
+        expected_at_paper="in part",
         control=Control(
             says="the same stories, verbs not exchanged", change=checks.not_exchanged, manipulation=checks.same_loss
         ),
@@ -227,6 +229,7 @@ CLAIMS = (
         rows=("S2.2",),
         source=_REMARK,
         check=checks.direction,
+        expected_at_paper="in part",
         control=Control(
             says="half of the words shared, and the one who gains drawn at random", change=checks.who_at_random,
             manipulation=checks.size_kept,

@@ -44,7 +44,7 @@ def question(result: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _apart(values: np.ndarray) -> np.ndarray:
+def apart_seeds(values: np.ndarray) -> np.ndarray:
     """Values over seeds with a gap between two seeds, so that no line joins them."""
     spread = np.full((*values.shape[:-1], 2 * values.shape[-1] - 1), np.nan)
     spread[..., ::2] = values
@@ -75,7 +75,7 @@ def what_was_trained(result: xr.Dataset) -> dict[str, Any]:
                 },
             ],
             "series": [
-                {"name": name, "by": by, "values": _apart(values), "points": True, "color": color}
+                {"name": name, "by": by, "values": apart_seeds(values), "points": True, "color": color}
                 for color, (name, values) in enumerate(shown.items())
             ],
             "lookups": {
