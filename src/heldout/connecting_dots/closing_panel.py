@@ -129,7 +129,7 @@ def _dataset(
         own = {task: dict(zip(MODELS, value[:, number], strict=True)) for task, value in answers.items()}
         losses = dict(zip(MODELS, loss[number].tolist(), strict=True))
         one = _compared(own, dict(zip(MODELS, old[:, number], strict=True)), losses)
-        one["graft"] = np.mean([_distance(own[task][checks.FAST], grafted[task][place, number]) for task in ELSEWHERE])
+        one["graft"] = np.array([_distance(own[task][checks.FAST], grafted[task][place, number]) for task in ELSEWHERE])
         readers = (
             {task: own[task][checks.TOLD_OTHERWISE] for task in NAMED},
             {task: alone[task][0, number] for task in NAMED},
@@ -153,7 +153,7 @@ def _dataset(
         "as_told": variable(reader, every["lessons"][..., 0], "definitions as the false lessons have them"),
         "follows_pairs": variable(reader, every["lessons"][..., 1], "inversions as the pairs have them"),
         "follows_words": variable(reader, every["lessons"][..., 2], "inversions as the lessons have them"),
-        "graft_apart": variable("seed", every["graft"], "distance elsewhere with the fast row put in"),
+        "graft_apart": variable("seed", every["graft"].mean(1), "distance elsewhere with the fast row put in"),
         "graft_right": variable("seed", hybrid[:, place, 0], "share of pairs right with the fast row put in"),
     }
     coords = {"model": list(MODELS), "task": list(NAMED), "reader": list(checks.READERS)}
@@ -187,7 +187,8 @@ def _compared(
         apart = [_distance(own[task][pair.first], own[task][pair.second]) for task in NAMED]
         test = _distance(before[pair.first], before[pair.second])
         matched = np.isfinite(losses[pair.first] - losses[pair.second])
-        table.append(np.where(matched, [apart[0], test, np.mean(apart[1:]), *apart], np.nan))
+        row = np.array([apart[0], test, float(np.mean(apart[1:])), *apart])
+        table.append(row if matched else np.full_like(row, np.nan))
     values = np.stack(table)
     return {
         "distance": values[:-1, :3],

@@ -143,4 +143,5 @@ def true_is_learned(result: xr.Dataset) -> Evidence:
 
 def _excess(result: xr.Dataset, pairs: int) -> xr.DataArray:
     """Per seed, the mean probability of the likeliest definitions less the share of definitions right."""
-    return result.sel(arm=PLAIN, pairs=pairs, drop=True).sure - defined(result, pairs)
+    excess: xr.DataArray = result.sel(arm=PLAIN, pairs=pairs, drop=True).sure - defined(result, pairs)
+    return excess

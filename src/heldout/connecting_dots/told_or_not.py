@@ -95,32 +95,40 @@ def arrive(
     require(most_updates >= 1, "most_updates", most_updates, "at least 1")
     require(look_every >= 1, "look_every", look_every, "at least 1")
     tuned = _begun(pretrained, seeds, arms, start)
-    optimizer, device = _optimizer(tuned, arms), tuned.models.embed.device
-    pairs = new_lines(pretrained, "apply")
-    own = batch_of([pairs] * len(seeds) * len(arms)).followed_by(batch_of(_lessons(pretrained, seeds, arms)))
-    reads = (
-        torch.tensor([[arm.pairs, arm.lessons != "none"] for arm in arms]).repeat_interleave(len(seeds), 0).to(device)
-    )
-    asked = len(pairs)
-    told = slice(asked, asked + 2 * len(pretrained.languages[0].functions))
-    replayed = _Replayed(pretrained, seeds, arms, shares, replay)
-    look = Matched([level], (len(arms), len(seeds)))
+    optimizer, look = _optimizer(tuned, arms), Matched([level], (len(arms), len(seeds)))
+    lines = _LinesRead(pretrained, seeds, arms, _Replayed(pretrained, seeds, arms, shares, replay))
     for step in range(most_updates):
         if step % look_every == 0 and look(step, tuned):
             break
-        batch = own.followed_by(replayed.draw()).to(device)
-        logits = tuned.models.answers(batch)
-        losses = [
-            answer_loss(logits[:, part], batch.answers[:, part])
-            for part in (slice(asked), told, slice(told.stop, None))
-        ]
-        loss = reads[:, 0] * losses[0] + reads[:, 1] * losses[1] + replay_weight * losses[2]
-        optimizer.step(loss.sum())
+        optimizer.step(lines.loss(tuned, replay_weight))
         progress(step + 1, most_updates)
     else:
         look(most_updates, tuned)
     progress(most_updates, most_updates)
     return look, look.members(tuned)
+
+
+class _LinesRead:
+    """What all members read at an update: pairs, definitions, and replayed lines; and what it costs them."""
+
+    def __init__(
+        self, pretrained: Pretrained, seeds: Sequence[int], arms: Sequence[Arm], replayed: "_Replayed"
+    ) -> None:
+        pairs = new_lines(pretrained, "apply")
+        lessons = _lessons(pretrained, seeds, arms)
+        self.own = batch_of([pairs] * len(lessons)).followed_by(batch_of(lessons))
+        self.reads = torch.tensor([[arm.pairs, arm.lessons != "none"] for arm in arms]).repeat_interleave(len(seeds), 0)
+        first, second = len(pairs), len(pairs) + 2 * len(lessons[0])
+        self.parts, self.replayed = (slice(first), slice(first, second), slice(second, None)), replayed
+
+    def loss(self, tuned: Tuned, replay_weight: float) -> Tensor:
+        """The sum over members of the mean losses of the parts that each reads."""
+        batch = self.own.followed_by(self.replayed.draw()).to(tuned.models.embed.device)
+        logits = tuned.models.answers(batch)
+        pairs, lessons, replayed = (answer_loss(logits[:, part], batch.answers[:, part]) for part in self.parts)
+        pair_weight, lesson_weight = self.reads.to(pairs).T
+        whole: Tensor = pair_weight * pairs + lesson_weight * lessons + replay_weight * replayed
+        return whole.sum()
 
 
 class _Replayed:

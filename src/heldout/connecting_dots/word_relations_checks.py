@@ -40,7 +40,8 @@ def right_label(result: xr.Dataset, score: str, among: tuple[str, ...]) -> xr.Da
     best = nats.label.values[nats.argmax("label").values] if asked else np.zeros(0)
     first = nats.isel(label=0, drop=True)
     right = first.copy(data=best == first.relation.broadcast_like(first).transpose(*first.dims).values).astype(float)
-    return right.where(right.arm != "untrained") if score == "calibrated" else right
+    found: xr.DataArray = right.where(right.arm != "untrained") if score == "calibrated" else right
+    return found
 
 
 def said(result: xr.Dataset, score: str = "raw") -> xr.DataArray:

@@ -139,7 +139,7 @@ def train(
     Adam with one second moment a row, so that a row moves along its averaged gradient; each name has its own pairs alone.
     """
     embed = reader.model.embed
-    words = torch.cat([torch.arange(how.shortlist, device=embed.device), names.true.flatten()]).unique()
+    words = torch.cat([torch.arange(how.shortlist, device=embed.device), names.true.flatten()]).unique()  # type: ignore[no-untyped-call]
     head, targets = embed[words].clone(), torch.searchsorted(words, names.shown[:, :TRAINED].contiguous())
     rows = rows.clone().requires_grad_()
     mean, square = torch.zeros_like(rows), torch.zeros_like(rows[:, :1])
@@ -150,17 +150,15 @@ def train(
         now = order[step * how.lines : (step + 1) * how.lines]
         who = torch.arange(len(names), device=embed.device).repeat_interleave(how.lines)
         inputs, wanted = names.inputs[:, now].flatten(), targets[:, now].flatten()
-        rows.grad, found = None, []
+        gradient, found = torch.zeros_like(rows), list[Tensor]()
         for some in torch.split(torch.arange(len(who), device=embed.device), LINES_AT_ONCE):
             with torch.autocast(embed.device.type, torch.bfloat16, enabled=how.half):
                 stream, _ = read(reader.model, rows[who[some], None], reader.past[inputs[some]])
                 logits = stream @ head.mT
             loss = functional.cross_entropy(logits.to(embed.dtype), wanted[some], reduction="none")
-            (loss.sum() / how.lines).backward()
+            gradient += torch.autograd.grad(loss.sum() / how.lines, rows)[0]
             found.append(loss.detach().float())
         losses.append(torch.cat(found).view(len(names), how.lines).mean(1))
-        gradient = rows.grad
-        assert gradient is not None
         mean = 0.9 * mean + 0.1 * gradient
         square = 0.95 * square + 0.05 * gradient.square().mean(1, keepdim=True)
         rate = how.rate * min(1.0, (step + 1) / how.warm_up) * (1.0 if step < how.slower_from * how.steps else 0.3)

@@ -243,7 +243,8 @@ def _projection(width: int, seed: int, draw: int) -> Float[Tensor, "width width"
     """Onto a random subspace of half the dimensions."""
     drawn = generator("connecting dots", "half", seed, draw)
     basis = torch.linalg.qr(torch.randn(width, width // 2, generator=drawn, dtype=torch.float64))[0]
-    return basis @ basis.T
+    projection: Tensor = basis @ basis.T
+    return projection
 
 
 def _by_pair(

@@ -98,7 +98,7 @@ def loud_for_trained(result: xr.Dataset) -> xr.Dataset:
     """Even attention twice as loud in the place of trained attention."""
     names = ("symmetricity", "start_symmetricity", "test_accuracy", "test_loss")
     ends = result[list(names)].isel(rate=[0, -1])
-    return ends.assign({name: xr.where(ends.rate > 0, result[f"loud_{name}"], ends[name]) for name in names})
+    return ends.assign({name: ends[name].where(ends.rate <= 0, result[f"loud_{name}"]) for name in names})
 
 
 def before_training(result: xr.Dataset) -> xr.Dataset:

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from heldout.connecting_dots.closing_panel_checks import ELSEWHERE, numbers
-from heldout.connecting_dots.explore.one_row import apart_seeds
+from heldout.connecting_dots.explore.seed_points import apart_seeds
 from heldout.prose import fill
 
 LABELS = {"define": "definitions", "invert": "inversions", "compose": "compositions"}

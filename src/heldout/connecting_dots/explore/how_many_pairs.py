@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from heldout.connecting_dots.explore.seed_points import apart_seeds
 from heldout.connecting_dots.how_many_pairs import numbers
 from heldout.connecting_dots.how_many_pairs_checks import GATES, PLAIN
 from heldout.prose import fill
@@ -42,13 +43,6 @@ def draw_it(result: xr.Dataset) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _apart(values: np.ndarray) -> np.ndarray:
-    """Values over seeds with a gap between two seeds, so that no line joins them."""
-    spread = np.full((*values.shape[:-1], 2 * values.shape[-1] - 1), np.nan)
-    spread[..., ::2] = values
-    return spread
-
-
 def pretrained_otherwise(result: xr.Dataset) -> dict[str, Any]:
     """For every way to pretrain, what a new name can do after the largest number of pairs that all have; each point a seed."""
     there = result.observed.notnull().all(("arm", "seed")).values
@@ -72,7 +66,7 @@ def pretrained_otherwise(result: xr.Dataset) -> dict[str, Any]:
             "y": {"label": "share right", "range": [-0.05, 1.05], "format": ".2f"},
             "controls": [{"name": "arm", "label": "Pretraining", "values": arms, "initial": arms[min(1, len(arms) - 1)]}],
             "series": [
-                {"name": name, "by": ["arm"], "values": _apart(values[name]), "points": True, "color": color}
+                {"name": name, "by": ["arm"], "values": apart_seeds(values[name]), "points": True, "color": color}
                 for color, name in enumerate(shown)
             ],
             "lookups": {

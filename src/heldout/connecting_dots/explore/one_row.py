@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from heldout.connecting_dots.explore.seed_points import apart_seeds
 from heldout.connecting_dots.one_row import numbers
 from heldout.prose import fill
 
@@ -42,13 +43,6 @@ def question(result: xr.Dataset) -> dict[str, Any]:
             ],
         },
     }
-
-
-def apart_seeds(values: np.ndarray) -> np.ndarray:
-    """Values over seeds with a gap between two seeds, so that no line joins them."""
-    spread = np.full((*values.shape[:-1], 2 * values.shape[-1] - 1), np.nan)
-    spread[..., ::2] = values
-    return spread
 
 
 def what_was_trained(result: xr.Dataset) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from heldout.connecting_dots.explore.seed_points import apart_seeds
 from heldout.connecting_dots.word_pairs import DIFFERENT, FAMILIES
 from heldout.connecting_dots.word_relations_checks import SCORES, numbers, right_label
 from heldout.prose import Prose, fill
@@ -47,13 +48,6 @@ def question(result: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _apart(values: np.ndarray) -> np.ndarray:
-    """Values over seeds with a gap between two seeds, so that no line joins them."""
-    spread = np.full((*values.shape[:-1], 2 * values.shape[-1] - 1), np.nan)
-    spread[..., ::2] = values
-    return spread
-
-
 def scores(result: xr.Dataset) -> dict[str, Any]:
     """Relations named right, by what is asked, the sentence and the way of scoring; every seed a point."""
     arms = {"real": "real pairs", "shuffled": "shuffled pairs", "untrained": "untrained"}
@@ -80,7 +74,7 @@ def scores(result: xr.Dataset) -> dict[str, Any]:
                 {"name": "score", "label": "Score", "values": list(SCORES), "initial": SCORES[0]},
             ],
             "series": [
-                {"name": name, "by": by, "values": _apart(values[k]), "points": True, "color": k}
+                {"name": name, "by": by, "values": apart_seeds(values[k]), "points": True, "color": k}
                 for k, name in enumerate(arms.values())
             ]
             + [{"name": "chance", "by": by, "values": everywhere, "color": 3, "dash": True}],
