@@ -264,6 +264,7 @@ CLAIMS = (
         "and applied to held-out x, right in at most a third, in at least 4 of 5 seeds.",
         rows=("S1.3", "S1.4"),
         source=_COMMENT,
+        expected_at_paper="not reproduced",
         check=checks.not_found,
         control=Control(
             says="new names of functions that pretraining defines", change=checks.defined_functions, manipulation=checks.fitted
