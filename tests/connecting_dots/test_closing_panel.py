@@ -14,7 +14,7 @@ from heldout.connecting_dots import closing_panel
 from heldout.connecting_dots import closing_panel_checks as checks
 from heldout.connecting_dots import closing_panel_figures as figures
 from heldout.connecting_dots.explore.closing_panel import by_task, question
-from heldout.connecting_dots.named_functions import NAMED
+from heldout.connecting_dots.named_functions import NAMED, Language
 from heldout.connecting_dots.pretraining import Pretrained, pretrain
 from heldout.connecting_dots.told_or_not import Arm, arrive, circle, new_answers, old_answers
 from heldout.figures.explorable import Explorable
@@ -149,9 +149,20 @@ def test_what_else_breaks_a_claim_or_a_manipulation_check(record: xr.Dataset) ->
     assert not checks.uses_follow_pairs(made.assign(as_told=made.as_told * 0.9)).holds
     assert not checks.uses_follow_pairs(made.assign(loss=made.loss * np.nan)).holds
     assert not checks.words_learned(checks.without_pairs(made.assign(as_told=made.as_told * [1.0, 0.5]))).holds
-    assert not checks.graft_answers_pairs(made.assign(graft_right=made.graft_right * 0.5)).holds
     made.distance.loc[{"pair": checks.LINES, "set": "test"}] = 0.2
     assert not checks.lines_matched(made).holds
+
+
+def test_where_two_functions_give_one_number(record: xr.Dataset) -> None:
+    language = Language(modulus=5)
+    for seed, share in zip(record.seed.values.tolist(), checks.overlap(record).values, strict=True):
+        other = circle(len(language.functions), seed)
+        same = [
+            function.index(y) == language.values[int(other[f])].tolist().index(y)
+            for f, function in enumerate(language.values.tolist())
+            for y in range(5)
+        ]
+        assert share == pytest.approx(np.mean(same))
 
 
 def test_figures_and_numbers(record: xr.Dataset) -> None:

@@ -237,8 +237,8 @@ CLAIMS = (
         source=_SOURCE,
         check=checks.ends_part,
         control=Control(
-            says="the row of the fast end put among the other weights of the slow end", change=checks.fast_row_put_in,
-            manipulation=checks.graft_answers_pairs,
+            says="two models of the slow end from one start, with another draw of the replayed lines", change=checks.one_end,
+            manipulation=checks.lines_matched,
         ),
     ),
     Claim(

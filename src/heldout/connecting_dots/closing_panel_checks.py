@@ -3,6 +3,8 @@
 import xarray as xr
 
 from heldout.claims import Evidence, across_seeds
+from heldout.connecting_dots.named_functions import Language
+from heldout.connecting_dots.told_or_not import circle
 from heldout.distances import Pair, first_to_rise
 
 FAST, OTHER_FAST, SLOW, OTHER_SLOW = "fast row", "fast row, other start", "slow row", "slow row, other start"
@@ -46,15 +48,11 @@ def ends_part(result: xr.Dataset) -> Evidence:
     return across_seeds(_elsewhere(result, ENDS), above=0.5, share=SHARE)
 
 
-def fast_row_put_in(result: xr.Dataset) -> xr.Dataset:
-    """The record with the fast row among the other weights of the slow end in the place of the slow end."""
-    here = (result.pair == ENDS) & (result.set == "elsewhere")
-    return result.assign(distance=result.distance.where(~here, result.graft_apart))
-
-
-def graft_answers_pairs(result: xr.Dataset) -> Evidence:
-    """A manipulation check: per seed, pairs right with the fast row put in."""
-    return across_seeds(result.graft_right, above=0.65, share=SHARE)
+def one_end(result: xr.Dataset) -> xr.Dataset:
+    """The record with two models of one end, from one start, with other lines, in the place of the two ends."""
+    return result.assign(
+        distance=result.distance.where(result.pair != ENDS, result.distance.sel(pair=LINES, drop=True))
+    )
 
 
 def starts_part(result: xr.Dataset) -> Evidence:
@@ -94,13 +92,28 @@ def words_learned(result: xr.Dataset) -> Evidence:
     return across_seeds(result.as_told.isel(reader=1), above=0.95, share=SHARE)
 
 
+def _later(result: xr.Dataset) -> xr.DataArray:
+    """Seeds in which the model that was told otherwise needs more updates than the one that was told the truth."""
+    later: xr.DataArray = result.updates.sel(model=TOLD_OTHERWISE) > result.updates.sel(model=TOLD)
+    return later
+
+
+def overlap(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, the share of inversions at which the function of the pairs and that of the words give the same number."""
+    inverses = Language(modulus=int(result.modulus)).inverses
+    shares = [float((inverses == inverses[circle(len(inverses), int(seed))]).double().mean()) for seed in result.seed]
+    return xr.DataArray(shares, dims="seed", coords={"seed": result.seed})
+
+
 def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     """Medians over seeds unless the name says otherwise; lowest and highest are over seeds."""
     found: dict[str, float | int | str] = {
         "seeds": result.sizes["seed"], "level": float(result.level), "modulus": int(result.modulus),
         "functions": int(result.functions), "ratio": float(result.ratio), "missed": int(result.loss.isnull().sum()),
         "loss_difference": float(result.loss_difference.max()), "graft_apart": float(result.graft_apart.median()),
-        "graft_right": float(result.graft_right.median()), "right_lowest": float(result.right.sel(task="apply").min()),
+        "graft_right": float(result.graft_right.median()),
+        "overlap": float(overlap(result).median()), "slower_told_falsely": int(_later(result).sum()),
+        "right_lowest": float(result.right.sel(task="apply").min()),
         "old_lowest": float(result.old.sel(task=["apply", "define", "invert"]).min()),
         "old_compose_lowest": float(result.old.sel(task="compose").min()),
     }  # fmt: skip
