@@ -156,7 +156,8 @@ def planted(
     exact: float = 0.95, exchanged: float = 0.9, kept: float = 0.0, direction: float = 0.99, size: float = 0.33,
     valid: float = 0.95, known: float = 1.0, loss: float = 0.5, size_kept: float = 0.9, quarter: float = 0.99,
 ) -> xr.Dataset:  # fmt: skip
-    """Six equal seeds of all conditions."""
+    """As many seeds of all conditions as the mean over seeds asks for, equal but for sizes with nothing shared."""
+    seeds = two_languages_checks.MANY
     by = ("condition", "seed")
     names = list(CONDITIONS)
     values = {
@@ -166,11 +167,12 @@ def planted(
         "size": {"nothing shared": size, "quarter shared": 0.95, "who at random": size_kept},
         "valid": {"verbs at random": valid}, "noun": {"verbs at random": 1.0},
     }  # fmt: skip
-    data = {name: (by, [[part.get(each, 0.0)] * 6 for each in names]) for name, part in values.items()}
-    losses = np.full((len(names), 6, 3), 0.5)
+    data = {name: (by, [[part.get(each, 0.0)] * seeds for each in names]) for name, part in values.items()}
+    data["size"][1][names.index("nothing shared")] = (size + np.where(np.arange(seeds) % 2, 0.2, -0.2)).tolist()
+    losses = np.full((len(names), seeds, 3), 0.5)
     losses[names.index("verbs exchanged")] = loss
     coordinates = {"condition": names, "verbs": ["in sums", "in stories only"]}
-    data["known"] = (("verbs", "seed"), np.full((2, 6), known))
+    data["known"] = (("verbs", "seed"), np.full((2, seeds), known))
     return xr.Dataset(data | {"loss": ((*by, "answer"), losses)}, coordinates)
 
 
@@ -183,10 +185,12 @@ def test_checks_on_planted_records() -> None:
         changed = claim.control.change(fine)
         assert not claim.check(changed).holds, claim.id
         assert claim.control.manipulation(changed).holds, claim.id
+    size_left_open = next(c for c in two_languages.CLAIMS if c.id.endswith("size_left_open"))
+    assert not size_left_open.check(fine.isel(seed=slice(1, None))).holds, "too few seeds"
     for bad, claim in (
         (planted(exact=0.7), "stories_suffice"), (planted(exchanged=0.7), "wrong_operation"),
         (planted(kept=0.1), "wrong_operation"),
-        (planted(direction=0.8), "direction"), (planted(size=0.7), "size_left_open"), (planted(size=0.0), "size_left_open"),
+        (planted(direction=0.8), "direction"), (planted(size=0.7), "size_left_open"), (planted(size=0.42), "size_left_open"),
     ):  # fmt: skip
         assert not next(c for c in two_languages.CLAIMS if c.id.endswith(claim)).check(bad).holds, claim
     for bad, claim in (
@@ -203,11 +207,9 @@ def test_assignments_by_hand() -> None:
     swapped, uneven = changes[[2, 1, 0, 5, 4, 3]], changes[[0, 1, 2, 4, 3, 5]]
     collapsed = changes[[0, 0, 1, 3, 4, 5]]
     favorite = np.repeat(np.stack([changes, swapped, uneven, collapsed])[None, :, :, None], 4, 3)
-    applied = np.ones((1, 4, 6, 7)) / 7
     own = xr.Dataset(
-        {"favorite": (("condition", "seed", "operation", "synonym"), favorite),
-         "applied": (("condition", "seed", "operation", "given"), applied)}, {"condition": ["nothing shared"]},
-    )  # fmt: skip
+        {"favorite": (("condition", "seed", "operation", "synonym"), favorite)}, {"condition": ["nothing shared"]}
+    )
     found = two_languages_checks.assignments(own)
     assert (found["one_to_one"], found["assigned_alike"], found["assigned_right"]) == (3, 2, 1)
 
@@ -226,7 +228,10 @@ def test_the_matrices_are_the_record(record: xr.Dataset) -> None:
     axes = explore.matrices(record)
     squares = [np.asarray(image.get_array()) for image in axes.get_images()]
     assert len(squares) == len(explore.SHOWN)
-    own = record.applied.sel(condition="verbs exchanged").isel(seed=0)
+    sizes = record["size"].sel(condition="nothing shared").values
+    place = explore.typical(record)
+    assert abs(sizes[place] - np.median(sizes)) == np.abs(sizes - np.median(sizes)).min()
+    own = record.applied.sel(condition="verbs exchanged").isel(seed=place)
     for row, change in enumerate(sorted(world.CHANGES)):
         wanted = own.isel(operation=world.CHANGES.index(change), given=world.CHANGES.index(-1))
         assert squares[1][row, 2] == pytest.approx(float(wanted))

@@ -2,14 +2,15 @@
 
 Decoders learn arithmetic and stories in language A. Then only the rows of B's words are trained, on B's stories alone, in which
 no sum occurs, and the decoders are asked B's sums. With verbs exchanged in the stories they apply the exchanged operation at
-the same loss; with no word for how much in common, which size they apply is left open. A remark of B. Barak on mathematics
-read in English and literature in French, made an experiment; the world is this book's.
+the same loss; with no word for how much in common, which size they apply differs from seed to seed. A remark of B. Barak on
+mathematics read in English and literature in French, made an experiment; the world is this book's.
 
 Axes: condition, operation, answer, seed.
 Deviations: no paper is followed. That all else is frozen while B is read is taken from work on transferring models between
 languages (Artetxe, Ruder and Yogatama 2020, arXiv 1910.11856).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -164,7 +165,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "known_lowest": float(result.known.sel(verbs="in sums").min()),
         "new_verbs_lowest": float(result.known.sel(verbs="in stories only").min()),
         "held_out": float(result.held_out.mean()), "held_out_highest": float(result.held_out.max()),
-        "a_loss_who": float(result.a_loss.sel(answer="who").max()),
+        "a_loss_who": float(result.a_loss.sel(answer="who").max()), "coin": math.log(2),
     }  # fmt: skip
     measures = ("exact", "number", "noun", "direction", "size", "valid", "exchanged", "kept", "a_exact", "a_number")
     for condition in result.condition.values.tolist():
@@ -175,11 +176,15 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
                 f"{name}_{measure}_lowest": float(values.min()), f"{name}_{measure}": float(values.median()),
                 f"{name}_{measure}_highest": float(values.max()), f"{name}_{measure}_mean": float(values.mean()),
             }  # fmt: skip
-        found[f"{name}_loss"] = float(own.loss.mean("answer").median())
+        found |= {
+            f"{name}_loss": float(own.loss.mean("answer").median()),
+            f"{name}_loss_who": float(own.loss.sel(answer="who").median()),
+            f"{name}_steadiest": float(own.applied.max("given").mean("operation").median()),
+        }
     if checks.has(result, EXCHANGED, checks.TRUE):
-        found["loss_difference"] = float(checks.loss_difference(result).max())
+        found |= checks.loss_numbers(result)
     if checks.has(result, checks.NOTHING):
-        found |= checks.assignments(result)
+        found |= checks.assignments(result) | checks.size_numbers(result)
     return found
 
 
@@ -237,11 +242,12 @@ CLAIMS = (
     ),
     Claim(
         id="two_languages.size_left_open",
-        says="With no noun and no word for how much shared, the mean over seeds of the share of sums in B with the right size is "
-        "within two standard errors of 1/3.",
+        says="With no noun and no word for how much shared, the mean over 30 seeds or more of the share of sums in B with the "
+        "right size is within two standard errors of 1/3.",
         rows=("S2.2",),
         source=_REMARK,
         check=checks.size_left_open,
+        expected="not reproduced",  # BOOK has too few seeds to judge it
         control=Control(
             says="a quarter of the words shared", change=checks.quarter_shared, manipulation=checks.direction_kept
         ),
