@@ -236,6 +236,26 @@ def test_bad_configs_are_refused_by_name(field: str, value: object) -> None:
         replace(word_relations.BOOK, **{field: value})
 
 
+def test_numbers_by_hand() -> None:
+    record = fine()
+    capital, answers = word_pairs.RELATIONS["capital"], record.said.copy()
+    answers.loc[{"arm": "shuffled", "relation": "capital", "place": 0}] = capital[0][1]
+    answers.loc[{"arm": "shuffled", "relation": "capital", "place": 1}] = capital[1][1]
+    wanted = record.wanted.copy()
+    wanted.loc[{"relation": "capital", "place": 7}] = capital[1][1]
+    found = word_relations.numbers(record.assign(said=answers, wanted=wanted))
+    assert found["shuffled_shown"] == 0.5
+    assert found["gap"] == found["gap_low"] == found["gap_high"] == pytest.approx(1 / 5)
+    assert found["kept"] == found["kept_low"] == pytest.approx(3 / 4)
+    assert (found["raw_one_leads"], found["raw_one_trails"]) == (2, 0)
+    assert found["real_capital_raw"] == found["shuffled_past_raw"] == 1
+    assert (found["real_opposite_said"], found["guess_loss"]) == (0.5, pytest.approx(np.log(20)))
+    unequal = record.copy(deep=True)
+    unequal["label_nats"].loc[{"arm": "real", "seed": 1}] = record.label_nats.sel(arm="shuffled", seed=1).values
+    found = word_relations.numbers(unequal)
+    assert found["gap_high"] - found["gap"] == pytest.approx(12.706 * 0.1, rel=1e-3)  # t of one degree of freedom
+
+
 def test_explorables_show_the_record() -> None:
     record = fine()
     data = scores(record)["data"]

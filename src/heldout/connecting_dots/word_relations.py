@@ -1,4 +1,4 @@
-"""One trained row in a frozen language model carries a word relation to new words; naming it is mostly the kind of answer.
+"""One trained row in a frozen language model carries a word relation to new words; shuffled pairs name it too.
 
 SmolLM2-135M-Instruct. A new name stands in lines ``France NAME Paris``; its row of the embedding, and nothing else, is trained
 on 20 pairs of a relation of common words. Then the name is given words it has not met, and sentences are to go on with the word
@@ -22,7 +22,8 @@ from heldout.connecting_dots import word_relations_checks as checks
 from heldout.connecting_dots.frozen_reading import frozen
 from heldout.connecting_dots.stated_rules import RULES, relations_in_context, sums
 from heldout.connecting_dots.word_pairs import DIFFERENT, RELATIONS
-from heldout.connecting_dots.word_relations_checks import CLAIMS, numbers
+from heldout.connecting_dots.word_relations_checks import CLAIMS
+from heldout.connecting_dots.word_relations_numbers import numbers
 from heldout.connecting_dots.word_rows import (
     ARMS,
     TEMPLATES,

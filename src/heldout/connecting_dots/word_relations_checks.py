@@ -1,5 +1,7 @@
 """What the claims on word relations measure on a record. Bounds were fixed before the judged seeds were run."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
@@ -69,9 +71,11 @@ def by_seed(result: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def carries(result: xr.Dataset) -> Evidence:
-    """Per seed, held-out pairs right with rows trained on real pairs; NaN where fewer than 95 % of the trained ones are."""
+    """Per seed, held-out pairs right with rows trained on real pairs; holds only if trained pairs are right as well."""
     own = different(result).sel(arm="real").mean("relation")
-    return across_seeds(own.held_out.where(own.own >= FITTED), above=CARRIED - EDGE, share=0.8)
+    trained = across_seeds(own.own, above=FITTED - EDGE, share=0.8)
+    found = across_seeds(own.held_out, above=CARRIED - EDGE, share=0.8)
+    return replace(found, holds=found.holds and trained.holds, partly=found.partly and trained.partly)
 
 
 def no_rule(result: xr.Dataset) -> Evidence:
@@ -146,8 +150,8 @@ def real_still_says(result: xr.Dataset) -> Evidence:
 
 
 def same_start(result: xr.Dataset) -> Evidence:
-    """Per seed, held-out pairs right: a row that was not trained must know none."""
-    return across_seeds(different(result).sel(arm="real").held_out.mean("relation"), below=0.05)
+    """Per seed, held-out pairs right of the best relation: a row that was not trained must know none."""
+    return across_seeds(result.sel(arm="real").held_out.max("relation"), below=0.05)
 
 
 def format_read(result: xr.Dataset) -> Evidence:
@@ -208,11 +212,7 @@ CLAIMS = (
         check=beyond_kind,
         expected="not reproduced",  # BOOK lacks these relations
         expected_at_paper="in part",
-        control=Control(
-            says="rows trained on the same pairs with the answers shuffled",
-            change=with_shuffled,
-            manipulation=learned_kind,
-        ),
+        control=Control(says="the rows before training", change=with_untrained, manipulation=same_start),
     ),
     Claim(
         id="word_relations.cannot_add",
@@ -223,45 +223,3 @@ CLAIMS = (
         control=Control(says="the rule f(x) = x in its place", change=stated_copy, manipulation=format_read),
     ),
 )
-
-
-def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
-    """What the page quotes: means over seeds, with the least and the largest seed where the name says so."""
-    found: dict[str, float | int | str] = {
-        "seeds": result.sizes["seed"], "steps": result.sizes["step"], "relations": different(result).sizes["relation"],
-        "labels": len(DIFFERENT), "chance": 1 / len(DIFFERENT), "width": result.sizes["entry"],
-        "templates": result.sizes["template"], "order_chance": 1 / 3, "meaning_chance": 0.5,
-    }  # fmt: skip
-    for arm in result.arm.values.tolist():
-        own = different(result).sel(arm=arm)
-        for name in ("own", "true", "held_out", "kind"):
-            found |= _band(f"{arm}_{name}", own[name].mean("relation"))
-        for score in SCORES:
-            found |= _band(f"{arm}_{score}", said(result, score).sel(arm=arm))
-            found |= _band(
-                f"{arm}_{score}_one",
-                right_label(result, score, DIFFERENT).sel(arm=arm, template="means").mean("relation"),
-            )
-            for name in FAMILIES:
-                found |= _band(f"{arm}_{name}_{score}", family(result, name, score).sel(arm=arm))
-    above = {arm: float(found[f"{arm}_raw"]) - 1 / len(DIFFERENT) for arm in ("real", "shuffled")}
-    found["kept"] = above["shuffled"] / above["real"] if above["real"] else float("nan")
-    for name in result.relation.values.tolist():
-        one = result.sel(relation=name)
-        found |= {
-            f"{name}_own": float(one.own.sel(arm="real").mean()),
-            f"{name}_held_out": float(one.held_out.sel(arm="real").mean()),
-            f"{name}_in_context": float(one.in_context.mean()),
-        }
-    order = family(result, "order")
-    gain = order.sel(arm="real") - order.sel(arm="shuffled")
-    found |= {"order_leads": int((gain > GAIN).sum()), "order_trails": int((gain < 0).sum())}
-    found["in_context"] = float(different(result).in_context.mean())
-    for name in ("stated", "shown"):
-        sums = result[name].sel(rule=[rule for rule in result.rule.values if rule])
-        found |= _band(f"{name}_sum", sums.mean("rule")) | _band(f"{name}_copy", result[name].sel(rule=0))
-    return found
-
-
-def _band(name: str, values: xr.DataArray) -> dict[str, float]:
-    return {name: float(values.mean()), f"{name}_low": float(values.min()), f"{name}_high": float(values.max())}

@@ -7,7 +7,8 @@ import xarray as xr
 
 from heldout.connecting_dots.explore.seed_points import apart_seeds
 from heldout.connecting_dots.word_pairs import DIFFERENT, FAMILIES
-from heldout.connecting_dots.word_relations_checks import SCORES, numbers, right_label
+from heldout.connecting_dots.word_relations_checks import SCORES, right_label
+from heldout.connecting_dots.word_relations_numbers import numbers
 from heldout.prose import Prose, fill
 
 GUESSES = {  # of the score above chance, each with what would speak for it
@@ -74,10 +75,10 @@ def scores(result: xr.Dataset) -> dict[str, Any]:
                 {"name": "score", "label": "Score", "values": list(SCORES), "initial": SCORES[0]},
             ],
             "series": [
-                {"name": name, "by": by, "values": apart_seeds(values[k]), "points": True, "color": k}
-                for k, name in enumerate(arms.values())
+                {"name": name, "by": by, "values": apart_seeds(values[k]), "points": True, "color": color}
+                for k, (name, color) in enumerate(zip(arms.values(), (0, 1, 6), strict=True))
             ]
-            + [{"name": "chance", "by": by, "values": everywhere, "color": 3, "dash": True}],
+            + [{"name": "chance", "by": by, "values": everywhere, "color": 6, "dash": True}],
             "lookups": {
                 arm: {"values": np.nan_to_num(values[k].mean(-1)).tolist(), "by": by, "format": ".2f"}
                 for k, arm in enumerate(arms)
