@@ -106,5 +106,8 @@ def losses(result: xr.Dataset) -> dict[str, float]:
     found["shuffled_loss_worst"] = float(ends.sel(trained_arm="shuffled").max())
     members = [name for name in FAMILIES["meaning"] if name in result.relation.values]
     first = result.label_nats.sel(relation=members, label=list(FAMILIES["meaning"]))
-    opposite = (first.sel(label="opposite") > first.sel(label="synonym")).mean(["relation", "template", "seed"])
-    return found | {f"{arm}_opposite_said": float(opposite.sel(arm=arm)) for arm in result.arm.values.tolist()}
+    said_more = first.sel(label="opposite") > first.sel(label="synonym")
+    for arm in result.arm.values.tolist():
+        values = said_more.sel(arm=arm).values
+        found[f"{arm}_opposite_said"] = float(values.mean()) if values.size else float("nan")
+    return found
