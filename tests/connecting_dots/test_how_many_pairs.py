@@ -17,6 +17,7 @@ from heldout.connecting_dots.pretraining import pretrain
 from heldout.connecting_dots.row_training import Mode, tune
 from heldout.connecting_dots.several_starts import CHOICES, LEAST, MEAN, WIDEST, chosen, noisy_losses
 from heldout.connecting_dots.told_names import FalseDictionary, told
+from heldout.connecting_dots.trained_further import trained_further
 from heldout.devices import generator
 from heldout.figures.explorable import Explorable
 
@@ -134,10 +135,33 @@ def test_losses_under_no_noise_are_the_losses(started) -> None:  # type: ignore[
     torch.testing.assert_close(noisy_losses(tuned, SEEDS, 0.0), tuned.losses()[0], rtol=1e-4, atol=1e-5)
 
 
+def test_rows_trained_further_are_told_apart_by_the_loss_that_was_trained() -> None:
+    config = how_many_pairs.SMOKE
+    found = trained_further(config, SEEDS, 2, (5, 40))
+    assert list(found) == [5, 40]
+    shares = [run["right"] for run in found.values()]
+    means = [
+        s * run["loss_right"] + (1 - s) * run["loss_wrong"] if s else run["loss_wrong"]
+        for s, run in zip(shares, found.values(), strict=True)
+    ]
+    assert means[1] < means[0]
+    assert found[5]["loss_hand"] == found[40]["loss_hand"]
+    started = pretrain(config, SEEDS, device=torch.device("cpu"))
+    splits = [
+        Split.drawn(language, generator("connecting dots", "observed", seed), 2)
+        for language, seed in zip(started.languages, SEEDS, strict=True)
+    ]
+    tuned = tune(started, SEEDS, splits, [Mode(row=config.row_rate)], config.tuning())
+    assert shares[0] == pytest.approx(float(tuned.correct("define").mean()))
+    shown = torch.stack([split.observed for split in splits])
+    assert means[0] == pytest.approx(
+        float((noisy_losses(tuned, SEEDS, config.tuning_noise) * shown).sum() / shown.sum()), rel=1e-4
+    )
+
+
 def planted(
-    two: float = 0.6, fitted: float = 1.0, known: float = 1.0, sure: float = 0.9, widest: float = 0.9, least: float = 0.65,
+    two: float = 0.6, fitted: float = 1.0, known: float = 1.0, widest: float = 0.9, least: float = 0.65,
     told_apply: float = 0.95, quiet: float = 0.5, quiet_told: float = 0.5, taught: float = 0.95, false_apply: float = 0.97,
-    hand_loss: float = 0.002,
 ) -> xr.Dataset:  # fmt: skip
     """Five equal seeds, three arms, two, five and seven pairs."""
     arms, pairs = [PLAIN, QUIET, FALSE], [2, 5, 7]
@@ -152,8 +176,8 @@ def planted(
     return xr.Dataset(
         {
             "right": (("arm", "pairs", "task", "seed"), right), "observed": (by_pairs, np.full((3, 3, 5), fitted)),
-            "loss": (by_pairs, np.full((3, 3, 5), 0.003)), "hand_loss": (by_pairs, np.full((3, 3, 5), hand_loss)),
-            "sure": (by_pairs, np.full((3, 3, 5), sure)), "known": (by_task, np.full((3, 4, 5), known)),
+            "loss": (by_pairs, np.full((3, 3, 5), 0.003)),
+            "known": (by_task, np.full((3, 4, 5), known)),
             "taught": (by_pairs, np.full((3, 3, 5), 0.03) + np.array([0, 0, taught - 0.03])[:, None, None]),
             "hand": (by_task, np.ones((3, 4, 5))), "told": (by_task, telling),
             "kept_define": (("start_pairs", "choice", "seed"), kept), "kept_held_out": (("start_pairs", "choice", "seed"), kept),
@@ -173,14 +197,15 @@ def test_checks_on_planted_records() -> None:
         assert claim.control.manipulation(changed).holds, claim.id
     for bad, name in (
         (planted(two=0.85), "two_do_not_do"), (planted(fitted=0.9), "two_do_not_do"), (planted(known=0.9), "two_do_not_do"),
-        (planted(sure=0.65), "too_sure"), (planted(widest=0.7), "widest_is_right"), (planted(known=0.9), "widest_is_right"),
+        (planted(widest=0.7), "widest_is_right"), (planted(known=0.9), "widest_is_right"),
         (planted(told_apply=0.7), "told_is_applied"), (planted(quiet=0.9), "noise_helps"),
         (planted(fitted=0.9), "noise_helps"), (planted(taught=0.6), "says_what_it_was_taught"),
-        (planted(false_apply=0.8), "says_what_it_was_taught"), (planted(hand_loss=0.1), "hand_fits"),
-        (planted(fitted=0.9), "pairs_learned"), (planted(fitted=0.9), "kept_fits"), (planted(fitted=0.8), "quiet_fits"),
+        (planted(false_apply=0.8), "says_what_it_was_taught"), (planted(fitted=0.9), "pairs_learned"),
+        (planted(fitted=0.9), "kept_fits"), (planted(fitted=0.8), "quiet_fits"),
         (planted(known=0.9), "definitions_learned"), (planted(known=0.9), "true_is_learned"),
     ):  # fmt: skip
         assert not getattr(how_many_pairs_checks, name)(bad).holds, name
+    assert how_many_pairs_checks.noise_helps(how_many_pairs_checks.other_dictionary(planted(taught=0.6))).holds
     alike = planted(least=0.9)
     assert how_many_pairs_checks.widest_is_right(how_many_pairs_checks.least_loss(alike)).holds
     assert alike.kept_define.sel(choice=[MEAN, LEAST, WIDEST]).notnull().all()

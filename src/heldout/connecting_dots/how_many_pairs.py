@@ -1,6 +1,6 @@
-"""Two pairs determine a function of the small world, and a row trained on them fits both; to be defined right a name needs more.
+"""Two pairs determine a function of the small world, and a row soon fits both; to be defined right a name needs more.
 
-Every function gets a new name, whose row alone is trained on k of its pairs, for each k. Beside the share of names that are
+Every function gets a new name, whose row alone is trained under noise on k of its pairs, for each k. Beside the share of names
 defined right, held-out pairs and inversions stands the exact posterior over the functions of the language given the same pairs.
 Then the other direction, rows trained on the definition alone; and the same for decoders pretrained otherwise: with other noise
 on the names, one name a function, other sizes, fewer updates, fewer definitions or false ones. After Treutlein et al. 2024
@@ -236,7 +236,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     for number in kept.start_pairs.values:
         points = kept.sel(start_pairs=number).values
         ax.plot([number + 0.08] * len(points), points, "o", ms=5, alpha=0.6, color=style.GREEN)
-    ax.plot([], [], "o", ms=5, color=style.GREEN, label="definition, row kept of several starts")
+    ax.plot([], [], "o", ms=5, color=style.GREEN, label="definition, least trained loss of several")
     ax.set(xlabel="pairs shown of each function", ylabel="share right for new names", ylim=(-0.03, 1.05))
     ax.set_xticks(x)
     ax.legend(loc="lower right", fontsize=8)

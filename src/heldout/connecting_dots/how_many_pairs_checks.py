@@ -36,24 +36,9 @@ def two_do_not_do(result: xr.Dataset) -> Evidence:
     return across_seeds(defined(result, 2), below=0.85, share=SHARE)
 
 
-def rows_by_hand(result: xr.Dataset) -> xr.Dataset:
-    """The record with rows set by hand in the place of the trained ones."""
-    right = result.hand.expand_dims(pairs=result.pairs).transpose(*result.right.dims)
-    return result.assign(right=right, loss=result.hand_loss, observed=xr.ones_like(result.observed))
-
-
-def hand_fits(result: xr.Dataset) -> Evidence:
-    """A manipulation check: per seed, the loss of the two shown pairs with rows set by hand, in nats a pair."""
-    return across_seeds(result.hand_loss.sel(arm=PLAIN, pairs=2), below=0.02, share=SHARE)
-
-
-def too_sure(result: xr.Dataset) -> Evidence:
-    """Per seed, with two pairs shown, by how much the probability of the likeliest definitions exceeds the share right."""
-    return across_seeds(_excess(result, 2), above=0.1, share=SHARE)
-
-
 def widest_is_right(result: xr.Dataset) -> Evidence:
-    """Per seed, by how much more names are defined right by the row of least loss under noise than by any one row."""
+    """Per seed, by how much more names are defined right by the row of least loss under noise, the loss that was
+    trained, than by any one row."""
     own = result.kept_define.sel(start_pairs=2)
     gain = own.sel(choice=WIDEST, drop=True) - own.sel(choice=MEAN, drop=True)
     return across_seeds(gated(gain, result, PLAIN), above=0.12, share=SHARE)
@@ -77,9 +62,7 @@ def all_shown(result: xr.Dataset) -> xr.Dataset:
     """The record with names that were shown all pairs in the place of those that were shown two."""
     most = result.sel(pairs=result.pairs.values[-1], drop=True)
     there = result.pairs == 2
-    return result.assign(
-        {name: result[name].where(~there, most[name]) for name in ("right", "observed", "sure", "loss")}
-    )
+    return result.assign({name: result[name].where(~there, most[name]) for name in ("right", "observed", "loss")})
 
 
 def pairs_learned(result: xr.Dataset) -> Evidence:
@@ -93,8 +76,20 @@ def noise_helps(result: xr.Dataset) -> Evidence:
     return across_seeds(fall, above=0.2, share=SHARE)
 
 
+def other_dictionary(result: xr.Dataset) -> xr.Dataset:
+    """The record with another change of pretraining, false definitions, in the place of no noise.
+
+    Definitions count as right where they are those that this pretraining gave.
+    """
+    other, there = result.sel(arm=FALSE, drop=True), result.arm == QUIET
+    other = other.assign(right=other.right.where(result.task != "define", other.taught))
+    return result.assign(
+        {name: result[name].where(~there, other[name]) for name in ("right", "known", "observed", "loss")}
+    )
+
+
 def quiet_fits(result: xr.Dataset) -> Evidence:
-    """A manipulation check: per seed, shown pairs right without noise, for the rows that were trained, and old names known."""
+    """A manipulation check: per seed, shown pairs right in the changed pretraining, and old names known."""
     own = result.observed.sel(arm=QUIET, pairs=NOISE_PAIRS, drop=True)
     return across_seeds(gated(own, result, QUIET), above=0.9, share=SHARE)
 
@@ -139,9 +134,3 @@ def true_is_learned(result: xr.Dataset) -> Evidence:
     """A manipulation check: per seed, new names applied right, and old names known."""
     own = result.right.sel(arm=FALSE, pairs=NOISE_PAIRS, task="apply", drop=True)
     return across_seeds(gated(own, result, FALSE), above=0.9, share=SHARE)
-
-
-def _excess(result: xr.Dataset, pairs: int) -> xr.DataArray:
-    """Per seed, the mean probability of the likeliest definitions less the share of definitions right."""
-    excess: xr.DataArray = result.sel(arm=PLAIN, pairs=pairs, drop=True).sure - defined(result, pairs)
-    return excess

@@ -8,20 +8,20 @@ _SOURCE = "this book, after Treutlein et al. 2024, arXiv 2406.14546"
 CLAIMS = (
     Claim(
         id="how_many_pairs.two_do_not_do",
-        says="With two pairs, which determine the function, at least 96 % of the shown pairs are right and fewer than 85 % of "
-        "the new names are defined right, in at least 4 of 5 seeds.",
+        says="After 200 updates on two pairs, which determine the function, at least 96 % of the shown pairs are right and fewer "
+        "than 85 % of the new names are defined right, in at least 4 of 5 seeds.",
         rows=("S1.6",),
         source=_SOURCE,
         check=checks.two_do_not_do,
         control=Control(
-            says="rows set by hand to the mean of the synonyms' in the place of rows trained on these pairs",
-            change=checks.rows_by_hand, manipulation=checks.hand_fits,
+            says="rows trained for as long on all pairs", change=checks.all_shown, manipulation=checks.pairs_learned,
         ),
     ),
     Claim(
         id="how_many_pairs.widest",
-        says="Of several rows trained on the same two pairs, the one with the least loss on them under noise is defined right in "
-        "more than 12 points more of the names than any one of the rows, in at least 4 of 5 seeds.",
+        says="Of several rows trained on the same two pairs, the one whose training came furthest, with the least loss under the "
+        "noise of training, is defined right in more than 12 points more of the names than any one of the rows, in at least 4 "
+        "of 5 seeds.",
         rows=("S1.6",),
         source=_SOURCE,
         check=checks.widest_is_right,
@@ -31,15 +31,6 @@ CLAIMS = (
             says="the row with the least loss on the two pairs, without noise", change=checks.least_loss,
             manipulation=checks.kept_fits,
         ),
-    ),
-    Claim(
-        id="how_many_pairs.too_sure",
-        says="With two pairs the likeliest definitions have, in the mean, a probability more than 10 points above the share "
-        "that is right, in at least 4 of 5 seeds.",
-        rows=("S1.6",),
-        source=_SOURCE,
-        check=checks.too_sure,
-        control=Control(says="all pairs shown", change=checks.all_shown, manipulation=checks.pairs_learned),
     ),
     Claim(
         id="how_many_pairs.told_is_applied",
@@ -62,7 +53,9 @@ CLAIMS = (
         expected_at_paper="in part",
         check=checks.noise_helps,
         control=Control(
-            says="rows set by hand, with noise and without", change=checks.rows_by_hand, manipulation=checks.quiet_fits,
+            says="another change of pretraining, every function defined as another one, in the place of no noise; definitions "
+            "count as this pretraining gave them",
+            change=checks.other_dictionary, manipulation=checks.quiet_fits,
         ),
     ),
     Claim(

@@ -33,9 +33,9 @@ def draw_it(result: xr.Dataset) -> dict[str, Any]:
             "truth": {"name": "definitions right", "values": middle, "low": low, "high": high},
             "known": [{"name": "best reader of the pairs", "values": result.ideal.mean("seed").values}],
             "prompt": fill(
-                "The row of a new name is trained on some of the [[modulus]] pairs of its function, until all shown pairs are "
-                "right. The best reader of the pairs, who knows the language, is drawn: two pairs tell it everything. Draw the "
-                "share of names that the trained decoder defines right.",
+                "The row of a new name is trained on some of the [[modulus]] pairs of its function, until nearly all shown pairs "
+                "are right. The best reader of the pairs, who knows the language, is drawn: two pairs tell it everything. "
+                "Draw the share of names that the trained decoder defines right.",
                 n,
             ),
             "start": 0.5,
@@ -75,8 +75,9 @@ def pretrained_otherwise(result: xr.Dataset) -> dict[str, Any]:
                 }
                 for name, value in values.items()
             },
-            "sentence": f"Pretraining: {{arm}}. Old names: at least {{old_names}} of the lines of a task. With {int(own.pairs)} "
-            "pairs shown: {shown_pairs} of the shown pairs, {held_out_pairs} of the held-out pairs, {definition} of the "
+            "sentence": f"Pretraining: {{arm}}. Old names: {{old_names}} of the lines of their worst task, in the median "
+            f"seed. With {int(own.pairs)} pairs shown: "
+            "{shown_pairs} of the shown pairs, {held_out_pairs} of the held-out pairs, {definition} of the "
             "definitions. Told by definition alone: {told} of all pairs.",
         },
     }  # fmt: skip
