@@ -75,8 +75,8 @@ def scores(result: xr.Dataset) -> dict[str, Any]:
                 {"name": "score", "label": "Score", "values": list(SCORES), "initial": SCORES[0]},
             ],
             "series": [
-                {"name": name, "by": by, "values": apart_seeds(values[k]), "points": True, "color": color}
-                for k, (name, color) in enumerate(zip(arms.values(), (0, 1, 6), strict=True))
+                {"name": name, "by": by, "values": apart_seeds(values[k]), "points": True, "color": k}
+                for k, name in enumerate(arms.values())
             ]
             + [{"name": "chance", "by": by, "values": everywhere, "color": 6, "dash": True}],
             "lookups": {
