@@ -20,9 +20,11 @@ STANDING_IN = 4000
 
 
 def is_size(value: Any) -> bool:
-    """Whether a value is a number, and no word or switch, or a list of such numbers."""
+    """Whether a value is a number, and no word or switch, or a place such as "define 5", or a list of such."""
     if isinstance(value, tuple):
         return all(is_size(part) for part in value)
+    if isinstance(value, str):
+        return all(part.isdigit() for part in value.split()[-1:]) and " " in value
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -40,9 +42,11 @@ def deciding(name: str) -> dict[str, Any]:
 
 
 def few(smoke: Any, paper: Any) -> Any:
-    """PAPER's value; of a long list of words two that SMOKE lacks."""
-    is_long = isinstance(paper, tuple) and len(paper) > 3 and not is_size(paper)
-    return tuple(part for part in paper if part not in smoke)[:2] if is_long else paper
+    """PAPER's value; of a long list of words two that SMOKE lacks, after the first where SMOKE has it too."""
+    if not isinstance(paper, tuple) or len(paper) <= 3 or is_size(paper):
+        return paper
+    first = tuple(part for part in paper[:1] if part in smoke)
+    return first + tuple(part for part in paper if part not in smoke)[:2]
 
 
 @pytest.fixture
@@ -64,7 +68,10 @@ def test_what_decides_a_path() -> None:
     assert decides(0.3, 0.0)
     assert decides((), (1000,))
     assert decides(("shuffled",), ("shuffled", "clothes"))
-    assert few(("a", "b"), ("b", "c", "d", "e")) == ("c", "d")
+    assert not decides(("define 1",), ("define 7",))
+    assert decides("define 1", "define")
+    assert few(("a", "b"), ("b", "c", "d", "e")) == ("b", "c", "d")
+    assert few(("e",), ("b", "c", "d", "e")) == ("b", "c")
     assert few(("a",), ("a", "b")) == ("a", "b")
     assert few((1, 2), (1, 2, 3, 4)) == (1, 2, 3, 4)
 

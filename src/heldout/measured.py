@@ -103,7 +103,7 @@ def numbers(record: Record) -> dict[str, float | int | str]:
 
 def table(record: Record) -> Prose:
     """All rows, chapter by chapter."""
-    head = ("", "plain, s", "ours, s", "ratio", "asked", "of the limit", "limit set by", "peak, MB")
+    head = ("what is timed", "plain, s", "ours, s", "ratio", "asked", "of the limit", "limit set by", "peak, MB")
     parts = []
     for chapter in dict.fromkeys(row["chapter"] for row in record["rows"]):
         lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

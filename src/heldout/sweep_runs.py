@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -212,7 +212,9 @@ def connected(address: str, timeout: float) -> Iterator["Client"]:
 
     _quiet()
     try:
-        asyncio.run(answers())
+        # In a thread of its own: a notebook's kernel, for one, has a loop running in the main one.
+        with ThreadPoolExecutor(1) as aside:
+            aside.submit(asyncio.run, answers()).result()
     except OSError:
         raise ValueError(f"scheduler={address!r}: must answer; nothing did within {timeout:g} s") from None
     except ValueError:

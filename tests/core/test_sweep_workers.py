@@ -107,10 +107,14 @@ def test_a_killed_worker_costs_the_task_it_had(client: Any, tmp_path: Path) -> N
     running = Beside(lambda: sweep_runs.run(sweep, sweep.tasks, client=client))
     wait_for(lambda: noted(log, "ended"))
     pid = int(next(line for line in reversed(log.read_text().splitlines()) if line.startswith("began")).split()[3])
+    kept = {(str(task.config.width), str(task.first_seed)) for task in sweep_runs.present(sweep.tasks)}
     os.kill(pid, signal.SIGKILL)
     report = running.result()
     assert report.failed == []
-    assert noted(log, "ended") == Counter({(str(t.config.width), str(t.first_seed)): 1 for t in sweep.tasks})
+    ended = noted(log, "ended")
+    assert set(ended) == {(str(task.config.width), str(task.first_seed)) for task in sweep.tasks}
+    assert all(ended[task] == 1 for task in kept)
+    assert sum(ended.values()) <= len(sweep.tasks) + 1  # one may have ended and been killed before it was kept
     assert sum(noted(log, "began").values()) <= len(sweep.tasks) + 1
     assert bool(sweep_results.dataset(sweep).computed.all())
 

@@ -242,7 +242,7 @@ CLAIMS = (
         ),
     ),
     Claim(
-        id="closing_panel.starts_part",
+        id="closing_panel.slow_starts_part",
         says="Two models with slow rows that start from different draws are as near on the pairs and on old names, and more than "
         "0.5 apart elsewhere, in at least 4 of 5 seeds.",
         rows=("S1.6",),
