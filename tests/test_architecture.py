@@ -185,5 +185,6 @@ def test_no_trace_of_a_machine() -> None:
     assert not [name for name, package in lock["packages"].items() if "resolved" in package]
     for line in (ROOT / "requirements.txt").read_text().splitlines():
         assert re.fullmatch(r"#.*|\s*|[A-Za-z0-9._-]+(\[[\w,]+\])?==[\w.!+]+( ;.*)?", line), line
-    for path in [*MODULES, *PAGES, ROOT / "Makefile", ROOT / "README.md", ROOT / "_config.yml"]:
+    texts = [*(ROOT / "records").glob("*.json"), *(ROOT / "chapters").rglob("*.md")]
+    for path in [*MODULES, *PAGES, *texts, ROOT / "Makefile", ROOT / "README.md", ROOT / "_config.yml"]:
         assert not re.search(r"/(?:root|home|Users)/\w", path.read_text()), path

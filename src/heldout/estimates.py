@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from heldout import experiment, store, work
+from heldout.data import DataError
 from heldout.experiment import Experiment
 
 TOLERANCE = 0.1
@@ -64,6 +65,7 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
 
     Raises:
         NoEstimateError: there is nothing to say that would not be a guess.
+        DataError: the data of the config have not been fetched.
     """
     fields = [name for name in update_fields(config) if getattr(config, name) > 0]
     if not fields:
@@ -72,6 +74,8 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
     for base in FEW:
         try:
             unknowns, missed = _fitted(module, config, fields, base, started + limit)
+        except DataError:  # says nothing of the preset
+            raise
         except (ValueError, IndexError, RuntimeError, OSError) as error:
             refused = " ".join(str(error).split())[:160]
             continue
@@ -114,6 +118,8 @@ def _first(module: Experiment, config: Any, fields: list[str], base: int) -> tup
         try:
             quiet = _with_few_looks(config, looks)
             return quiet, seeds, _counted(module, quiet, counts, seeds)
+        except DataError:
+            raise
         except (ValueError, IndexError, RuntimeError, OSError) as error:
             refused = str(error)
     raise ValueError(refused)

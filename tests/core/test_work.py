@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from heldout import estimates, experiment, store, work
+from heldout.data import DataError
 
 
 def flops(call) -> float:  # type: ignore[no-untyped-def]
@@ -108,6 +109,14 @@ def test_where_there_is_no_estimate_it_says_why(monkeypatch: pytest.MonkeyPatch)
             estimates.estimate(module, config)  # type: ignore[arg-type]
     with pytest.raises(estimates.NoEstimateError, match="too long"):
         estimates.estimate(toy, Config(), limit=0.0)  # type: ignore[arg-type]
+
+
+def test_missing_data_is_no_reason_to_be_kept() -> None:
+    def run(*_: object, **__: object) -> None:
+        raise DataError("digits: not on this machine (/somewhere); run `heldout data fetch digits`")
+
+    with pytest.raises(DataError, match="fetch digits"):
+        estimates.entry(SimpleNamespace(run=run, PAPER=Config()))  # type: ignore[arg-type]
 
 
 def test_the_count_of_a_small_experiment_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

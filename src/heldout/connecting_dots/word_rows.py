@@ -139,7 +139,7 @@ def train(
     Adam with one second moment a row, so that a row moves along its averaged gradient; each name has its own pairs alone.
     """
     embed = reader.model.embed
-    words = torch.cat([torch.arange(how.shortlist, device=embed.device), names.true.flatten()]).unique()  # type: ignore[no-untyped-call]
+    words = torch.cat([torch.arange(how.shortlist, device=embed.device), names.true.flatten()]).unique()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     head, targets = embed[words].clone(), torch.searchsorted(words, names.shown[:, :TRAINED].contiguous())
     rows = rows.clone().requires_grad_()
     mean, square = torch.zeros_like(rows), torch.zeros_like(rows[:, :1])
