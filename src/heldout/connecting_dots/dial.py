@@ -30,7 +30,6 @@ from heldout.connecting_dots.dial_runs import (
     arrive,
     at_places,
     by_task,
-    everything,
     first_seeds,
     padded,
     wrong_words,
@@ -38,7 +37,7 @@ from heldout.connecting_dots.dial_runs import (
 from heldout.connecting_dots.matched_training import PARTS, joined, restored, right_shares, with_rows_of
 from heldout.connecting_dots.named_functions import NAMED
 from heldout.connecting_dots.pretraining import Pretrained, Recipe, known_names, pretrain
-from heldout.connecting_dots.row_training import Mode, Tuned, Tuning, tune
+from heldout.connecting_dots.row_training import Mode, Tuned, Tuning, begin
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 
@@ -147,7 +146,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             few if near else started, seeds[: config.near_seeds] if near else seeds, mode, tuning, levels, config.by_task(),
             advance(2 + number, 1),
         )  # fmt: skip
-    untouched = tune(started, seeds, [everything(started)] * len(seeds), [Mode()], replace(config.tuning(), steps=1))
+    untouched = begin(started, seeds, config.tuning().start)
     return _dataset(config, seeds, started, found, untouched)
 
 

@@ -10,7 +10,7 @@ Deviations: the paper fine-tunes all of GPT-3.5; language, decoders and sizes ar
 lines of pretraining are replayed where old weights change.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from heldout.connecting_dots.named_functions import NAMED
 from heldout.connecting_dots.observed_pairs import Split
 from heldout.connecting_dots.one_row_measures import GROUPS, HAND, UNTOUCHED, dataset
 from heldout.connecting_dots.pretraining import Recipe, pretrain
-from heldout.connecting_dots.row_training import Mode, Tuned, Tuning, by_hand, tune
+from heldout.connecting_dots.row_training import Mode, Tuned, Tuning, begin, by_hand, tune
 from heldout.devices import generator
 from heldout.experiment import Progress, recorded, require
 from heldout.figures import style
@@ -134,7 +134,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             started, seeds, splits, [modes[name] for name in names], config.tuning(), shares=config.by_task(),
             progress=_later(progress, config.steps + number * config.tuning_steps, total),
         )  # fmt: skip
-    parts[UNTOUCHED,] = tune(started, seeds, splits, [Mode()], replace(config.tuning(), steps=1))
+    parts[UNTOUCHED,] = begin(started, seeds, config.tuning().start)
     return dataset(started, splits, parts, seeds, list(modes)).assign_attrs(
         updates=config.steps, tuning_updates=config.tuning_steps, observed_inputs=config.observed, modulus=config.modulus,
         functions=len(language.functions), defined=len(language.defined), undefined=config.undefined, unseen=config.unseen,

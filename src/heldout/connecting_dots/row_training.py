@@ -117,9 +117,7 @@ class Tuned:
         """All lines of a task about the new names, in the order of functions, and what is added in them."""
         lines = new_lines(self.pretrained, task)
         count = len(self.models.embed)
-        return (
-            batch_of([lines] * count).to(self.models.embed.device), self.edit(lines.function.expand(count, -1))
-        )  # fmt: skip
+        return batch_of([lines] * count).to(self.models.embed.device), self.edit(lines.function.expand(count, -1))
 
     def correct(self, task: str) -> Float[Tensor, "mode seed function number"]:
         """1 where a line about a new name is right in all it asks; for definitions one number a function."""
@@ -174,6 +172,11 @@ def by_hand(pretrained: Pretrained, others: Sequence[Sequence[int]] | None = Non
     return _tuned(pretrained, rows.mean(2), (Mode(),))
 
 
+def begin(pretrained: Pretrained, seeds: Sequence[int], start: float) -> Tuned:
+    """Decoders with new rows where their seeds draw them, about the mean of the old ones, and nothing trained yet."""
+    return _tuned(pretrained, first_rows(pretrained, seeds, start), (Mode(),))
+
+
 def tune(
     pretrained: Pretrained,
     seeds: Sequence[int],
@@ -206,7 +209,7 @@ def tune(
     require(len(seeds) == count, "seeds", list(seeds), f"{count}, one a member")
     require(len(splits) == count, "splits", len(splits), f"{count}, one a member")
     require(len(modes) >= 1, "modes", modes, "one or more")
-    deepest = max(mode.depth for mode in modes if mode.vector > 0) if any(mode.vector for mode in modes) else 0
+    deepest = max((mode.depth for mode in modes if mode.vector > 0), default=0)
     require(deepest < pretrained.models.layers, "depth", deepest, f"below {pretrained.models.layers} layers")
     tuned = _tuned(pretrained, first_rows(pretrained, seeds, tuning.start), modes)
     optimizer = _optimizer(tuned, modes)
@@ -225,10 +228,9 @@ def _tuned(pretrained: Pretrained, rows: Tensor, modes: Sequence[Mode]) -> Tuned
     """Copies of all seeds for each mode, with these new rows and no vectors yet."""
     seeds = list(range(len(pretrained.languages)))
     models = pretrained.models.select(seeds * len(modes)).with_names(rows.repeat(len(modes), 1, 1))
-    depths = [mode.depth if mode.vector > 0 else -1 for mode in modes for _ in seeds]
+    depths = torch.tensor([m.depth if m.vector > 0 else -1 for m in modes for _ in seeds], device=rows.device)
     vectors = torch.zeros(len(depths), *rows.shape[1:], dtype=rows.dtype, device=rows.device).requires_grad_()
-    where = torch.tensor(depths, device=rows.device)
-    return Tuned(models=models, vectors=vectors, depths=where, modes=len(modes), pretrained=pretrained)
+    return Tuned(models=models, vectors=vectors, depths=depths, modes=len(modes), pretrained=pretrained)
 
 
 def _optimizer(tuned: Tuned, modes: Sequence[Mode]) -> Adam:
@@ -278,8 +280,7 @@ class _Source:
             batch = batch.followed_by(self.replayed.draw())
         noise = None
         if self.tuning.noise > 0:
-            noise = name_noise(self.noises, tuned.models.embed, batch.named) * self.unit
-            noise = noise.repeat(self.modes, 1, 1)
+            noise = (name_noise(self.noises, tuned.models.embed, batch.named) * self.unit).repeat(self.modes, 1, 1)
         functions = torch.stack([lines.function for lines in own]).repeat(self.modes, 1)
         batch = batch.repeated(self.modes).to(tuned.models.embed.device)
         logits = tuned.models.answers(batch, noise=noise, edit=tuned.edit(functions))

@@ -10,10 +10,9 @@ from torch import Tensor
 from heldout.connecting_dots.dots_networks import answer_loss, name_noise
 from heldout.connecting_dots.line_batches import batch_of
 from heldout.connecting_dots.named_functions import Language, Lines
-from heldout.connecting_dots.observed_pairs import Split
 from heldout.connecting_dots.pretraining import Pretrained, cosine
 from heldout.connecting_dots.row_optimizer import Adam
-from heldout.connecting_dots.row_training import Mode, Tuned, Tuning, new_lines, tune
+from heldout.connecting_dots.row_training import Tuned, Tuning, begin, new_lines
 from heldout.devices import generator
 from heldout.experiment import require
 
@@ -68,8 +67,7 @@ class FalseDictionary(Language):
 def told(pretrained: Pretrained, seeds: Sequence[int], tuning: Tuning, rate: float) -> Tuned:
     """Train the new rows of all functions on their definitions alone, as :func:`tune` does on pairs."""
     count, members = len(pretrained.languages[0].functions), len(pretrained.languages)
-    unused = Split(observed=torch.ones(count, pretrained.languages[0].modulus, dtype=torch.bool))
-    tuned = tune(pretrained, seeds, [unused] * members, [Mode()], replace(tuning, steps=1))
+    tuned = begin(pretrained, seeds, tuning.start)
     models = tuned.models
     rates = torch.zeros_like(models.embed)
     rates[:, -count:] = rate

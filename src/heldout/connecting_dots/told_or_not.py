@@ -14,12 +14,11 @@ from torch import Tensor
 
 from heldout.connecting_dots.dots_networks import answer_loss
 from heldout.connecting_dots.line_batches import Batch, PretrainingBatches, batch_of
-from heldout.connecting_dots.matched_training import Matched
+from heldout.connecting_dots.matched_training import Matched, joined
 from heldout.connecting_dots.named_functions import NAMED, Lines
-from heldout.connecting_dots.observed_pairs import Split
 from heldout.connecting_dots.pretraining import Pretrained
 from heldout.connecting_dots.row_optimizer import Adam
-from heldout.connecting_dots.row_training import Mode, Tuned, Tuning, first_rows, new_lines, tune
+from heldout.connecting_dots.row_training import Tuned, begin, new_lines
 from heldout.devices import generator
 from heldout.experiment import Progress, require, silent
 
@@ -155,12 +154,7 @@ class _Replayed:
 
 def _begun(pretrained: Pretrained, seeds: Sequence[int], arms: Sequence[Arm], start: float) -> Tuned:
     """Copies of all seeds for each arm, with the first rows of its draw."""
-    language = pretrained.languages[0]
-    unused = [Split(observed=torch.ones(len(language.functions), language.modulus, dtype=torch.bool))] * len(seeds)
-    tuned = tune(pretrained, seeds, unused, [Mode()] * len(arms), Tuning(steps=1, start=start, replay=0))
-    rows = [first_rows(pretrained, [s + OTHER_DRAW * arm.other_start for s in seeds], start) for arm in arms]
-    copies = pretrained.models.select(list(range(len(seeds))) * len(arms))
-    return replace(tuned, models=copies.with_names(torch.cat(rows)))
+    return joined([begin(pretrained, [s + OTHER_DRAW * arm.other_start for s in seeds], start) for arm in arms])
 
 
 def _optimizer(tuned: Tuned, arms: Sequence[Arm]) -> Adam:
