@@ -26,9 +26,9 @@ def at_best_epoch(result: xr.Dataset) -> xr.Dataset:
     return result.isel(epoch=result.validation_error.argmin("epoch"))
 
 
-def at_earlier_epoch(result: xr.Dataset) -> xr.Dataset:
-    """The networks at the recorded epoch nearest to a sixth of the training."""
-    return result.sel(epoch=int(result.epoch[-1]) / EARLIER, method="nearest")
+def at_earlier_epoch(result: xr.Dataset, part: float = EARLIER) -> xr.Dataset:
+    """The networks at the recorded epoch nearest to a sixth, or another part, of the training."""
+    return result.sel(epoch=float(result.epoch[-1]) / part, method="nearest")
 
 
 def noisy(result: xr.Dataset) -> xr.Dataset:
@@ -93,13 +93,17 @@ def peak_over(result: xr.Dataset, reference: str) -> Evidence:
     return across_seeds(peak_ratio(result, reference), above=RATIO)
 
 
+def offset(final: xr.Dataset) -> xr.DataArray:
+    """Per seed, the factor between the peak's width and the narrowest that fits; infinite without a peak or a fit."""
+    found = turns(final)
+    ratio = np.log(found.peak_width / interpolation_width(final))
+    factor: xr.DataArray = np.exp(np.abs(ratio)).where(found.peak > found.valley + NO_RISE, np.inf).fillna(np.inf)
+    return factor
+
+
 def peak_offset(result: xr.Dataset) -> xr.DataArray:
-    """Per seed, the factor between the peak's width and the narrowest that fits, the larger of two epochs; no peak: infinite."""
-    offsets = []
-    for final in (at_end(noisy(result)), at_earlier_epoch(noisy(result))):
-        found = turns(final)
-        ratio = np.log(found.peak_width / interpolation_width(final))
-        offsets.append(np.exp(np.abs(ratio)).where(found.peak > found.valley + NO_RISE, np.inf).fillna(np.inf))
+    """Per seed, :func:`offset` at two epochs, the larger."""
+    offsets = [offset(final) for final in (at_end(noisy(result)), at_earlier_epoch(noisy(result)))]
     worst: xr.DataArray = xr.concat(offsets, "when").max("when")
     return worst
 

@@ -11,21 +11,19 @@ Deviations: architecture, data, number of epochs and optimizer settings; no data
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import xarray as xr
 from matplotlib.axes import Axes
 from torch import Tensor
 
 from heldout.data import digits
-from heldout.data.digit_task import CLASSES, replace_labels
+from heldout.data.digit_task import CLASSES
 from heldout.devices import generator
-from heldout.double_descent import trained_network_checks
+from heldout.double_descent import noisy_sweep, trained_network_checks
 from heldout.double_descent.trained_network_checks import CLAIMS, at_best_epoch, at_end, interpolation_width, turns
-from heldout.ensemble import Snapshot, TrainingData, log_spaced_steps, train
-from heldout.experiment import Progress, recorded, require, variable
+from heldout.ensemble import log_spaced_steps
+from heldout.experiment import Progress, recorded, require
 from heldout.figures import style
-from heldout.losses import stable_cross_entropy
 from heldout.networks import MLP
 
 __all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "describe", "numbers", "plot", "run"]
@@ -85,92 +83,31 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         labels), all shares misclassified, and train_loss in nats, all (seed, noise, width, epoch); and parameters (width).
     """
     seeds = list(range(config.first_seed, config.first_seed + config.num_seeds))
-    shape = (len(seeds), len(config.noises), len(config.widths))
     inputs, labels = sample(config, seeds)
-    members = [
-        MLP(PIXELS, [width], CLASSES, generator=generator("trained_networks", "weights", seed, width))
-        for seed in seeds
-        for _ in config.noises
-        for width in config.widths
-    ]
-    targets = labels.unsqueeze(2).expand(*shape, -1).flatten(0, 2)
-    streams = [s for s in range(len(seeds)) for _ in range(shape[1] * shape[2])]
     epochs = log_spaced_steps(config.epochs, config.probes)
     per_epoch = config.num_train // config.batch_size
-    history = train(
-        members,
-        TrainingData(
-            inputs=inputs[:, : config.num_train], targets=targets[:, : config.num_train], streams=streams, keys=seeds
-        ),
-        steps=config.epochs * per_epoch,
-        learning_rate=config.learning_rate,
-        batch_size=config.batch_size,
-        probe=lambda snapshot: errors(config, snapshot, inputs, targets),
-        probe_steps=[epoch * per_epoch for epoch in epochs],
-        device=device,
-        progress=progress,
-    )
-    found = {
-        name: np.moveaxis(values.reshape(len(epochs), *shape), 0, -1).astype(np.float32)
-        for name, values in history.values.items()
-    }
-    return _dataset(config, seeds, epochs, found)
+    found = noisy_sweep.trained(
+        network, config, inputs, labels, steps=config.epochs * per_epoch,
+        probe_steps=[epoch * per_epoch for epoch in epochs], device=device, progress=progress,
+    )  # fmt: skip
+    parameters = [width * (PIXELS + 1) + CLASSES * (width + 1) for width in config.widths]
+    result = noisy_sweep.dataset(config, found, epochs, parameters, pictures="digits", width="hidden units")
+    return result.assign_attrs(num_test=inputs.shape[1] - config.num_train - config.num_validation)
+
+
+def network(seed: int, width: int) -> MLP:
+    """One network as it starts."""
+    return MLP(PIXELS, [width], CLASSES, generator=generator("trained_networks", "weights", seed, width))
 
 
 def sample(config: Config, seeds: list[int]) -> tuple[Tensor, Tensor]:
-    """Digits (seed, digit, pixel): training, validation, test; labels (seed, noise, digit), the test's all correct.
-
-    Each pixel is centered, and all are divided by one number, so that the training pixels have mean square 1.
-    """
-    inputs, labels = [], []
+    """Digits (seed, digit, pixel): training, validation, test; labels (seed, noise, digit), the test's all correct."""
     used = config.num_train + config.num_validation
-    for seed in seeds:
-        every = digits.load(seed)
-        noisy = [replace_labels(every.y, share, "trained_networks", seed) for share in config.noises]
-        train_x = every.x[: config.num_train]
-        centered = every.x - train_x.mean(0)
-        inputs.append(centered / centered[: config.num_train].square().mean().sqrt())
-        labels.append(torch.stack([torch.cat([given[:used], every.y[used:]]) for given in noisy]))
-    return torch.stack(inputs), torch.stack(labels)
-
-
-def errors(config: Config, snapshot: Snapshot, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """The share of wrong answers of each member on its training, validation and test digits, and its training loss."""
-    outputs = snapshot.predict(inputs, per_stream=True)
-    given = targets[snapshot.members].to(outputs.device)
-    wrong = (outputs.argmax(-1) != given).float()
-    n, used = config.num_train, config.num_train + config.num_validation
-    return {
-        "train_error": wrong[:, :n].mean(1),
-        "validation_error": wrong[:, n:used].mean(1),
-        "test_error": wrong[:, used:].mean(1),
-        "train_loss": stable_cross_entropy(outputs[:, :n], given[:, :n]).mean(1),
-    }
-
-
-def _dataset(config: Config, seeds: list[int], epochs: list[int], found: dict[str, np.ndarray]) -> xr.Dataset:
-    dims = ("seed", "noise", "width", "epoch")
-    words = {
-        "train_error": ("share of training labels missed", "1"),
-        "validation_error": ("share of validation labels missed", "1"),
-        "test_error": ("share of test digits misclassified", "1"),
-        "train_loss": ("training cross-entropy", "nats"),
-    }
-    parameters = [width * (PIXELS + 1) + CLASSES * (width + 1) for width in config.widths]
-    return xr.Dataset(
-        {name: variable(dims, found[name], *words[name]) for name in words}
-        | {"parameters": variable("width", parameters, "number of parameters")},
-        {
-            "seed": seeds,
-            "noise": variable("noise", list(config.noises), "share of wrong labels"),
-            "width": variable("width", list(config.widths), "hidden units"),
-            "epoch": variable("epoch", epochs, "epochs of training"),
-        },
-        {
-            "num_train": config.num_train,
-            "num_test": digits.load(0).y.numel() - config.num_train - config.num_validation,
-        },
-    )
+    drawn = [
+        noisy_sweep.prepared(digits.load(seed), config.noises, config.num_train, used, "trained_networks", seed)
+        for seed in seeds
+    ]
+    return torch.stack([inputs for inputs, _ in drawn]), torch.stack([labels for _, labels in drawn])
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:

@@ -12,17 +12,17 @@ SHARE_AXIS = {"label": "share misclassified", "symbol": "error", "format": ".2f"
 QUANTILES = [0.1, 0.5, 0.9]
 
 
-def prediction(result: xr.Dataset) -> dict[str, Any]:
-    """The reader draws the test error of fully trained networks on noisy labels against their width."""
+def prediction(result: xr.Dataset, x: dict[str, Any] = WIDTH_AXIS) -> dict[str, Any]:
+    """The reader draws the test error of fully trained networks on noisy labels against their width, counted on the axis x."""
     error = at_end(result).test_error.isel(noise=-1)
     low, middle, high = np.quantile(error.values, QUANTILES, axis=0)
     widths = result.width.values
     return {
         "title": "Draw the test error you expect",
-        "alt": "An empty chart of test error against the number of hidden units, to be drawn on.",
+        "alt": f"An empty chart of test error against the number of {x['label']}, to be drawn on.",
         "data": {
             "prompt": "A fifth of the training labels are wrong. Drag the points to draw the test error, then commit.",
-            "x": WIDTH_AXIS | {"values": widths},
+            "x": x | {"values": widths},
             "y": SHARE_AXIS | {"range": [0.0, 0.8]},
             "anchors": widths[np.unique(np.linspace(0, len(widths) - 1, 7).round().astype(int))],
             "truth": {"name": "measured", "values": middle, "low": low, "high": high},
@@ -31,7 +31,7 @@ def prediction(result: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def epochs(result: xr.Dataset) -> dict[str, Any]:
+def epochs(result: xr.Dataset, x: dict[str, Any] = WIDTH_AXIS) -> dict[str, Any]:
     """Training and test error against width after the chosen number of epochs, on correct or on noisy labels."""
     test, train = (result[name].transpose("seed", "noise", "epoch", "width") for name in ("test_error", "train_error"))
     low, middle, high = np.quantile(test.values, QUANTILES, axis=0)
@@ -41,7 +41,7 @@ def epochs(result: xr.Dataset) -> dict[str, Any]:
         "title": "Train longer, and watch the peak move",
         "alt": "Test and training error against width after the chosen number of epochs; with time the peak moves to the left.",
         "data": {
-            "x": WIDTH_AXIS | {"values": result.width.values},
+            "x": x | {"values": result.width.values},
             "y": SHARE_AXIS | {"range": [0.0, 1.0]},
             "controls": [
                 {
@@ -69,8 +69,9 @@ def epochs(result: xr.Dataset) -> dict[str, Any]:
                 "last": {"series": "test", "stat": "last", "format": ".2f"},
                 "fit": {"values": fit_width.values, "by": ["noise", "epoch"], "format": ","},
             },
-            "sentence": "{noise}, after {epoch} epochs: lowest test error {best} at {best_width} hidden units, {last} at the "
-            "widest. Narrowest network that fits its labels (no value if none does): {fit}.",
+            "sentence": "{noise}, after {epoch} epochs: lowest test error {best} at {best_width} "
+            + x["label"]
+            + ", {last} at the widest. Narrowest network that fits its labels (no value if none does): {fit}.",
         },
     }
 

@@ -1,0 +1,161 @@
+"""What the claims of :mod:`convolutional` measure: where the peak over width lies, and what equal training error leaves open.
+
+Peak, valley and the narrowest network that fits are those of :mod:`trained_network_checks`.
+"""
+
+import xarray as xr
+
+from heldout.claims import Claim, Control, Evidence, across_seeds, bootstrap_interval
+from heldout.double_descent.trained_network_checks import (
+    FACTOR,
+    FITTED,
+    NO_RISE,
+    at_best_epoch,
+    at_earlier_epoch,
+    at_end,
+    interpolation_width,
+    mean_rise,
+    never_stopped,
+    noisy,
+    offset,
+    turns,
+    well_trained,
+    with_noise,
+    without_noise,
+)
+
+THIRD = 3.0  # the peak is looked at after the whole training, and after the first third of it
+GAP = 0.05  # two networks that fit the same labels differ when their test errors are this far apart
+MOST = 0.8  # share of the seeds in which a claim about each seed must hold
+
+
+def fit_gap(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, test error of the narrowest network that fits its noisy labels, minus that of the widest; NaN: none fits."""
+    final = at_end(noisy(result))
+    just = final.test_error.where(final.width == interpolation_width(final)).max("width")
+    gap: xr.DataArray = just - final.test_error.isel(width=-1, drop=True)
+    return gap
+
+
+def correct_at_the_same_widths(result: xr.Dataset) -> xr.Dataset:
+    """The test errors of the networks with correct labels, at the widths that noisy labels point out."""
+    clean = result.isel(noise=[0] * result.sizes["noise"]).assign_coords(noise=result.noise)
+    return result.assign(test_error=clean.test_error, true_train_error=clean.train_error)
+
+
+def both_fit(result: xr.Dataset) -> Evidence:
+    """Manipulation check: at both widths the networks with correct labels fit theirs too."""
+    final = at_end(noisy(result))
+    inside = final.width >= interpolation_width(final)
+    missed = final.true_train_error.where(inside).max("width").fillna(1.0)
+    return across_seeds(missed, below=FITTED + 1e-6)
+
+
+def moved(result: xr.Dataset) -> xr.DataArray:
+    """Per seed, the factor from the peak's width at the end to its width after a third of the training; NaN without a peak."""
+    places = []
+    for final in (at_end(noisy(result)), at_earlier_epoch(noisy(result), THIRD)):
+        found = turns(final)
+        places.append(found.peak_width.where(found.peak > found.valley + NO_RISE))
+    factor: xr.DataArray = places[1] / places[0]
+    return factor
+
+
+def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
+    """What the page quotes: medians over seeds, rises of the mean over seeds, intervals by bootstrap over seeds."""
+    final, clean = at_end(noisy(result)), at_end(result).isel(noise=0)
+    third = at_earlier_epoch(noisy(result), THIRD)
+    found = turns(final)
+    typical = found.median("seed")
+    risen, stopped = mean_rise(final), at_best_epoch(noisy(result))
+    end_gap, end_low, end_high = bootstrap_interval((found.end - found.valley).values)
+    gaps, clean_gaps = fit_gap(result), fit_gap(correct_at_the_same_widths(result))
+    at_peak = final.sel(width=float(typical.peak_width), method="nearest")
+    return {
+        "noise": float(result.noise[-1]),
+        "seeds": result.sizes["seed"],
+        "n": int(result.num_train),
+        "fitted": FITTED,
+        "epochs": round(float(result.epoch[-1])),
+        "first_width": int(result.width[0]),
+        "last_width": int(result.width[-1]),
+        "last_parameters": int(result.parameters[-1]),
+        "valley": float(typical.valley),
+        "valley_width": int(typical.valley_width),
+        "peak": float(typical.peak),
+        "peak_width": int(typical.peak_width),
+        "peak_parameters": int(at_peak.parameters),
+        "rise": risen.value,
+        "rise_low": risen.low,
+        "rise_high": risen.high,
+        "end": float(typical.end),
+        "end_minus_valley": end_gap,
+        "end_minus_valley_low": end_low,
+        "end_minus_valley_high": end_high,
+        "fit_width": float(interpolation_width(final).median("seed")),  # NaN: no width fits
+        "seeds_in_place": int((offset(final) <= FACTOR).sum()),
+        "third": round(float(third.epoch)),
+        "third_peak_width": int(turns(third).peak_width.median("seed")),
+        "third_fit_width": float(interpolation_width(third).median("seed")),
+        "seeds_moved": int((moved(result) > 1).sum()),
+        "gap": float(gaps.median("seed")),
+        "clean_gap": float(clean_gaps.median("seed")),
+        "clean_end": float(clean.test_error.isel(width=-1).median("seed")),
+        "clean_rise": mean_rise(clean).value,
+        "stopped_end": float(stopped.test_error.isel(width=-1).median("seed")),
+        "stopped_rise": mean_rise(stopped).value,
+        "stopped_train": float(stopped.train_error.isel(width=-1).median("seed")),
+    }
+
+
+SOURCE = "Nakkiran et al. 2020, arXiv 1912.02292"
+CORRECT_LABELS = Control(says="the same networks with correct labels", change=without_noise, manipulation=well_trained)
+
+CLAIMS = (
+    Claim(
+        id="convolutional.peak_where_it_fits",
+        says="With 20 % wrong labels, in four of five seeds the test error has a peak over the number of channels, within a "
+        "factor of two of the narrowest network that fits its labels.",
+        rows=("S0.6",),
+        source=SOURCE,
+        check=lambda result: across_seeds(offset(at_end(noisy(result))), below=FACTOR * 1.0001, share=MOST),
+        control=CORRECT_LABELS,
+    ),
+    Claim(
+        id="convolutional.peak_moves",
+        says="In four of five seeds that peak is at more channels after a third of the training than at its end.",
+        rows=("S0.6",),
+        source=SOURCE,
+        check=lambda result: across_seeds(moved(result), above=1.0, share=MOST),
+        control=CORRECT_LABELS,
+    ),
+    Claim(
+        id="convolutional.equal_training_error",
+        says="In four of five seeds, of two networks that both miss at most 5 % of the noisy labels, the narrowest such and the "
+        "widest, the narrow one misclassifies more of the test set, by over 0.05.",
+        rows=("S0.6",),
+        source="this book",
+        check=lambda result: across_seeds(fit_gap(result), above=GAP, share=MOST),
+        control=Control(
+            says="networks of the same widths with correct labels",
+            change=correct_at_the_same_widths,
+            manipulation=both_fit,
+        ),
+    ),
+    Claim(
+        id="convolutional.no_peak_without_noise",
+        says="With correct labels the test error over channels rises nowhere by more than 0.01 above its running minimum.",
+        rows=("S0.6",),
+        source=SOURCE,
+        check=lambda result: mean_rise(at_end(result).isel(noise=0)),
+        control=Control(says="the same networks with wrong labels", change=with_noise, manipulation=well_trained),
+    ),
+    Claim(
+        id="convolutional.no_peak_stopped_early",
+        says="With each network stopped at its lowest validation error, the same holds although the labels are wrong.",
+        rows=("S0.4", "S0.6"),
+        source=SOURCE,
+        check=lambda result: mean_rise(at_best_epoch(noisy(result))),
+        control=Control(says="the same networks, never stopped", change=never_stopped, manipulation=well_trained),
+    ),
+)
