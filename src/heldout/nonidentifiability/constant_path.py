@@ -246,7 +246,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None, *, pair: str = "opposite") 
         ends.data_kl.values.ravel(), ends.r1.values.ravel(), "o", color=style.VERMILION, zorder=3, label="the two ends"
     )
     ax.set(
-        xlabel="divergence of the data from the model (nats a sequence, log scale)", ylabel="share of prompts with R1 kept",
+        xlabel="divergence of data from model (nats a sequence, log scale)", ylabel="share of prompts with R1 kept",
         xscale="log", ylim=(-0.03, 1.03),
     )  # fmt: skip
     ax.legend(loc="best")

@@ -216,7 +216,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.plot(result.step, middle, color=color, linewidth=2.2)
         style.label_end(ax, float(result.step[-1]), float(middle[-1]), label, color=color)
     style.mark_threshold(ax, float(result.attrs["learned"]), "weight decay from here on")
-    ax.set(xlabel="updates", ylabel="share of prompts; nats a sequence (log scale)", yscale="log", ylim=(3e-3, 1))
+    ax.set(xlabel="updates", ylabel="share; nats a sequence (log scale)", yscale="log", ylim=(3e-3, 1))
     return ax
 
 

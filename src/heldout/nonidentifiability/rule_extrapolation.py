@@ -180,13 +180,14 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     for name, color in zip(VARIANTS, (style.INK, style.BLUE, style.VERMILION), strict=True):
         x, y = result.data_kl.sel(variant=name).values, scores.sel(variant=name).values
         ax.plot(x, y, "o", color=color, alpha=0.8, clip_on=False)
-        style.label_end(ax, float(result.data_kl.max()), float(np.median(y)), name, color=color)
+        said = "adversary" if name == "adversarial" else name
+        style.label_end(ax, float(result.data_kl.max()), float(np.median(y)), said, color=color)
     stopped = checks.ending_at_once(result)
     ax.axhspan(float(stopped.min()), float(stopped.max()), color=style.MUTED, alpha=0.2, linewidth=0)
     ax.text(0.0, float(stopped.max()) + 0.01, " ending at once", color=style.MUTED, va="bottom")
     ax.axvline(checks.CLOSE, color=style.MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
     ax.set(
-        xlabel="divergence of the data from the model (nats a sequence)", ylabel="share of prompts ended with as many a as b",
+        xlabel="divergence of the data from the model (nats a sequence)", ylabel="share ended with as many a as b",
         xlim=(0, max(1.3 * checks.CLOSE, 1.3 * float(result.data_kl.max()))), ylim=(-0.03, 1.03),
     )  # fmt: skip
     return ax

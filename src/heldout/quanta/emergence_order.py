@@ -196,7 +196,7 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
 
 
 def _log_axes(ax: Axes, label: str, ticks: tuple[float, ...]) -> None:
-    ax.set(xscale="log", yscale="log", xlabel=label, ylabel="updates until the task is learned (log scale)")
+    ax.set(xscale="log", yscale="log", xlabel=label, ylabel="updates until learned (log scale)")
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
 

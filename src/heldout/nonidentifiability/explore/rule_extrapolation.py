@@ -63,7 +63,7 @@ def prompts(result: xr.Dataset) -> dict[str, Any]:
         "data": {
             "prompts": [str(prompt) for prompt in result.prompt.values],
             "groups": list(GROUPS),
-            "models": [str(name) for name in result.variant.values],
+            "models": ["adversary" if name == "adversarial" else str(name) for name in result.variant.values],
             "rule": {"says": "ends with as many a as b", "kept": "as many a as b", "broken": "not as many a as b"},
             "initial": _telling(result.isel(seed=0)),
             "label": "Seed",
