@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import psutil
@@ -57,9 +58,30 @@ def numpy_generator(*coordinates: int | float | str) -> np.random.Generator:
     return np.random.default_rng(derive_seed(*coordinates))
 
 
+def onto(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor on the device; a GPU reads it from pinned memory, and the program does not wait for that."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def _plain(coordinate: int | float | str) -> int | float | str:
     """NumPy scalars hash like the Python numbers they hold."""
     return coordinate.item() if isinstance(coordinate, np.generic) else coordinate
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Products, convolutions and recurrent layers of float32 in float32, where a GPU may round to tf32; settings are put back."""
+    parts: list[Any] = [torch.backends.cuda.matmul, *(getattr(torch.backends.cudnn, name) for name in ("conv", "rnn"))]
+    before = [part.fp32_precision for part in parts]
+    try:
+        for part in parts:
+            part.fp32_precision = "ieee"
+        yield
+    finally:
+        for part, setting in zip(parts, before, strict=True):
+            part.fp32_precision = setting
 
 
 @dataclass

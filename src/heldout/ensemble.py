@@ -20,12 +20,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from heldout import checkpoints, devices
+from heldout import checkpoints, devices, memory
 from heldout.experiment import require
 from heldout.fingerprints import fingerprint
 from heldout.losses import stable_cross_entropy
 from heldout.members import check
-from heldout.memory import chunks
 from heldout.optimizers import Optimizer, Rates
 from heldout.stepping import Chunk, Job, Loss, Probe, Snapshot
 
@@ -100,6 +99,7 @@ def log_spaced_steps(steps: int, count: int) -> list[int]:
     return sorted({round((steps + 1) ** (i / (count - 1))) - 1 for i in range(count)})
 
 
+@devices.full_precision()
 def train(
     members: Sequence[nn.Module],
     data: TrainingData,
@@ -134,8 +134,10 @@ def train(
         loss: of some members, in any order: outputs (members, samples, ...) and targets to one loss a sample or target entry.
         probe: called before each of the increasing ``probe_steps`` and after the last step; returns tensors (members, ...).
         device: "auto", "cpu", "cuda" or a torch device.
-        memory_budget_bytes: members are split into chunks that stay below it.
-        checkpoint: file to resume from when it exists, and to write every ``checkpoint_every`` steps and at a chunk's end.
+        memory_budget_bytes: members are split into chunks that stay below it; by default a GPU's chunks take
+            ``heldout.memory.CUDA_SHARE`` of its free memory.
+        checkpoint: file to resume from when it exists, and to write every ``checkpoint_every`` steps and at a chunk's end. A
+            run that is resumed keeps the chunks it began with.
         progress: called with (updates done, updates in all).
 
     Raises:
@@ -150,9 +152,14 @@ def train(
         rule=optimizer or Optimizer(), steps=steps, batch=batch_size or data.inputs.shape[1], seed=seed, loss=loss,
         probe=probe, probe_steps=frozenset(probe_steps), device=devices.resolve_device(device),
     )  # fmt: skip
-    plan = chunks(members, job.inputs, job.streams, job.batch, job.rule.slots, job.device, memory_budget_bytes)
-    digest = _fingerprint(job, plan) if checkpoint else ""
+    digest = _fingerprint(job) if checkpoint else ""
     saved = checkpoints.load(checkpoint, digest) if checkpoint and checkpoint.exists() else {}
+    # A machine with other free memory would cut otherwise; sums in another order would not be the run that was begun.
+    plan = memory.chunks(
+        members, job.inputs, job.streams, job.batch, job.rule.slots, job.device, memory_budget_bytes,
+        targets=job.targets, kept=memory.from_arrays(saved),
+    )  # fmt: skip
+    saved.update(memory.as_arrays(plan))
 
     def keep(prefix: str, chunk: Chunk) -> None:
         if checkpoint and (chunk.done == steps or chunk.done % checkpoint_every == 0):
@@ -190,9 +197,9 @@ def _train_chunks(
     return History(steps=steps, values=values, states=states, chunks=[len(together) for together in plan])
 
 
-def _fingerprint(job: Job, plan: list[list[int]]) -> str:
+def _fingerprint(job: Job) -> str:
     return fingerprint(
-        job.rule, job.learning_rate, job.weight_decay, job.steps, job.batch, job.seed, sorted(job.probe_steps), plan,
+        job.rule, job.learning_rate, job.weight_decay, job.steps, job.batch, job.seed, sorted(job.probe_steps),
         job.streams, job.keys, job.loss, job.probe, job.inputs, job.targets, *job.modules,
     )  # fmt: skip
 

@@ -75,6 +75,8 @@ def silent(done: int, total: int) -> None:
 def recorded(run: Run) -> Callable[..., xr.Dataset]:
     """Resolve the device, time the run, and stamp what made the result into its attributes.
 
+    On a GPU float32 is float32: no product is rounded to tf32, unless the run asks for fewer digits itself.
+
     Stamped: experiment, config (JSON), package and torch versions, device, threads, seconds (s), peak_memory (bytes,
     resident memory of the process), device_memory (bytes), created (UTC). ``units`` and ``long_name`` stay with the variables.
     """
@@ -83,7 +85,7 @@ def recorded(run: Run) -> Callable[..., xr.Dataset]:
     def stamped(config: Any, *, device: str = "auto", progress: Progress | None = None) -> xr.Dataset:
         where = devices.resolve_device(device)
         started = time.perf_counter()
-        with devices.peak_memory(where) as peak:
+        with devices.peak_memory(where) as peak, devices.full_precision():
             result = run(config, device=where, progress=progress or silent)
         result.attrs.update(
             experiment=run.__module__.removeprefix("heldout."),

@@ -173,9 +173,7 @@ class Chunk:
         for stream in self._used:
             generator = devices.generator("batches", self.job.seed, self.job.keys[stream], epoch)
             orders.append(torch.randperm(self._targets.shape[1], generator=generator)[:kept])
-        order = torch.stack(orders)
-        if self.job.device.type == "cuda":
-            order = order.pin_memory().to(self.job.device, non_blocking=True)
+        order = devices.onto(torch.stack(orders), self.job.device)
         self._epoch_inputs = torch.stack([x.index_select(0, o) for x, o in zip(self._inputs, order, strict=True)])
         self._epoch_targets = self._targets[self._rows, order[self._member_streams]]
         self._epoch = epoch

@@ -10,7 +10,7 @@ from torch.nn import functional
 from heldout.connecting_dots.line_batches import Batch
 from heldout.connecting_dots.named_functions import NAME_PLACE, Language
 from heldout.decoders import ALL, Transformers
-from heldout.devices import generator
+from heldout.devices import generator, onto
 from heldout.experiment import require
 
 PACKED = 4  # lines in a row of attention: many products of very small matrices cost more than fewer of larger ones
@@ -130,4 +130,6 @@ def name_noise(
 ) -> Float[Tensor, "member named width"]:
     """Standard normal numbers for each named line, drawn by each member from its own generator on the CPU."""
     shape = (named, like.shape[2])
-    return torch.stack([torch.randn(*shape, generator=each, dtype=like.dtype) for each in generators]).to(like.device)
+    return onto(
+        torch.stack([torch.randn(*shape, generator=each, dtype=like.dtype) for each in generators]), like.device
+    )

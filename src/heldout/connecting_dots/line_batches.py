@@ -9,6 +9,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from heldout.connecting_dots.named_functions import IGNORED, NAMED, TASKS, Language, Lines
+from heldout.devices import onto
 from heldout.experiment import require
 
 SHARES = {
@@ -54,9 +55,9 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
         return Batch(
-            tokens=self.tokens.to(device),
-            asked=self.asked.to(device),
-            answers=self.answers.to(device),
+            tokens=onto(self.tokens, device),
+            asked=onto(self.asked, device),
+            answers=onto(self.answers, device),
             named=self.named,
         )
 

@@ -19,7 +19,7 @@ from heldout.connecting_dots.named_functions import NAME_PLACE, NAMED, Lines
 from heldout.connecting_dots.observed_pairs import Split
 from heldout.connecting_dots.pretraining import Pretrained, cosine
 from heldout.connecting_dots.row_optimizer import Adam
-from heldout.devices import generator
+from heldout.devices import generator, onto
 from heldout.experiment import Progress, require, silent
 
 Probe = Callable[[int, "Tuned"], object]  # training ends early where one returns True
@@ -85,7 +85,7 @@ class Tuned:
     Attributes:
         models: the decoders.
         vectors: (member, function, width) what each adds at a new name's place.
-        depths: (member,) where it is added; -1 for nowhere.
+        depths: (member,) where it is added, on the CPU; -1 for nowhere.
         modes: how many modes.
         pretrained: what they started from.
     """
@@ -106,7 +106,7 @@ class Tuned:
         def add(depth: int, stream: Tensor) -> Tensor:
             if depth not in used:
                 return stream
-            own = self.vectors.gather(1, rows) * (self.depths == depth).to(self.vectors)[:, None, None]
+            own = self.vectors.gather(1, rows) * onto(self.depths == depth, rows.device).to(self.vectors)[:, None, None]
             head, name, tail = stream.tensor_split((NAME_PLACE, NAME_PLACE + 1), 2)
             given = torch.cat([name[:, : own.shape[1]] + own.unsqueeze(2), name[:, own.shape[1] :]], 1)
             return torch.cat([head, given, tail], 2)
@@ -228,7 +228,7 @@ def _tuned(pretrained: Pretrained, rows: Tensor, modes: Sequence[Mode]) -> Tuned
     """Copies of all seeds for each mode, with these new rows and no vectors yet."""
     seeds = list(range(len(pretrained.languages)))
     models = pretrained.models.select(seeds * len(modes)).with_names(rows.repeat(len(modes), 1, 1))
-    depths = torch.tensor([m.depth if m.vector > 0 else -1 for m in modes for _ in seeds], device=rows.device)
+    depths = torch.tensor([m.depth if m.vector > 0 else -1 for m in modes for _ in seeds])
     vectors = torch.zeros(len(depths), *rows.shape[1:], dtype=rows.dtype, device=rows.device).requires_grad_()
     return Tuned(models=models, vectors=vectors, depths=depths, modes=len(modes), pretrained=pretrained)
 

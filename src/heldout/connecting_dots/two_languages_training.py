@@ -17,7 +17,7 @@ from heldout.connecting_dots.line_batches import Batch
 from heldout.connecting_dots.pretraining import clipped, cosine, flattened
 from heldout.connecting_dots.row_optimizer import Adam
 from heldout.connecting_dots.two_languages_world import A, B
-from heldout.devices import generator
+from heldout.devices import generator, onto
 from heldout.experiment import Progress, require, silent
 
 NOISY = (world.HAS_PLACE, world.NOUN_PLACE, world.VERB_PLACE)
@@ -105,7 +105,7 @@ def pretrain(
     last, total = max(1, recipe.steps // 10), torch.zeros(len(seeds), device=device)
     for step in range(recipe.steps):
         batch = batch_of(sums[step].long(), stories[step].long()).to(device)
-        loss = noisy_loss(models, batch, noises, recipe.noise * spread(models.embed))
+        loss = noisy_loss(models, batch, noises, _size(recipe, models))
         gradients = torch.autograd.grad(loss.sum(), parameters, materialize_grads=True)
         whole.grad = clipped(torch.cat([part.reshape(len(part), -1) for part in gradients], 1), recipe.clip)
         rise = min(1.0, (step + 1) / (recipe.warm_up + 1))
@@ -127,22 +127,27 @@ def _lines_of_a(recipe: Recipe, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def noisy_loss(
-    models: Readers, batch: Batch, noises: Sequence[torch.Generator], size: Float[Tensor, "member 1 1"]
+    models: Readers, batch: Batch, noises: Sequence[torch.Generator], size: Float[Tensor, "member 1 1"] | None
 ) -> Float[Tensor, " member"]:
     """Each member's loss with noise on the rows of a language's own words before the question.
 
-    There may be several members a generator, in whole rounds: they have the same noise.
+    There may be several members a generator, in whole rounds: they have the same noise. Without a size there is none.
     """
     rows, width = batch.tokens.shape[1], models.width
-    if not bool((size > 0).any()):
+    if size is None:
         return answer_loss(models.answers(batch), batch.answers)
-    drawn = torch.stack([torch.randn(rows, len(NOISY), width, generator=each) for each in noises]).to(size.device)
-    added = drawn.repeat(models.count // len(noises), 1, 1, 1) * size.unsqueeze(-1)
+    drawn = torch.stack([torch.randn(rows, len(NOISY), width, generator=each) for each in noises])
+    added = onto(drawn, size.device).repeat(models.count // len(noises), 1, 1, 1) * size.unsqueeze(-1)
 
     def add(depth: int, stream: Tensor) -> Tensor:
         return stream.index_add(2, torch.tensor(NOISY, device=stream.device), added) if depth == 0 else stream
 
     return answer_loss(models.answers(batch, edit=add), batch.answers)
+
+
+def _size(recipe: Recipe, models: Readers) -> Float[Tensor, "member 1 1"] | None:
+    """The noise of each member; none where the recipe has none."""
+    return recipe.noise * spread(models.embed) if recipe.noise > 0 else None
 
 
 def spread(embed: Float[Tensor, "member token width"]) -> Float[Tensor, "member 1 1"]:
@@ -165,7 +170,7 @@ def later(
     chosen = [conditions.index(name) * len(seeds) + k for name in trained for k in range(len(seeds))]
     students = copies.select(chosen)
     noises = [generator("two languages", "later noise", seed) for seed in seeds]
-    size = recipe.noise * spread(students.embed)
+    size = _size(recipe, students)
     words = world.own_words(B).to(device)
     outputs = words[: world.ANSWERABLE].float()
     adam = Adam(

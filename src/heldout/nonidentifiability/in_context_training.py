@@ -77,10 +77,10 @@ def train(
     for step in range(schedule.steps):
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step)
-        read, wanted = (part.to(device) for part in batch(step))
+        read, wanted = (devices.onto(part, device) for part in batch(step))
         loss = token_loss(models(read), wanted).sum()
         if auxiliary is not None and auxiliary.weight > 0:
-            read, wanted = (part.to(device) for part in auxiliary.batch(step))
+            read, wanted = (devices.onto(part, device) for part in auxiliary.batch(step))
             loss = loss + auxiliary.weight * token_loss(models(read, slice(auxiliary.first, None)), wanted).sum()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped

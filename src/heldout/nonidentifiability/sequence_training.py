@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from heldout.devices import onto
 from heldout.experiment import require
 from heldout.nonidentifiability.anbn import IGNORED
 from heldout.prefix_tree import PrefixTree
@@ -101,7 +102,7 @@ def train(
         optimizer.param_groups[0]["lr"] = schedule.rate(step)
         loss = on_data().sum()
         if auxiliary is not None and auxiliary.weight > 0:
-            read, wanted = (part.to(whole.device) for part in auxiliary.batch(step))
+            read, wanted = (onto(part, whole.device) for part in auxiliary.batch(step))
             loss = loss + auxiliary.weight * token_loss(models(read, slice(auxiliary.first, None)), wanted).sum()
         gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
         whole.grad = _clipped(torch.cat([part.reshape(len(part), -1) for part in gradients], 1), schedule.clip)

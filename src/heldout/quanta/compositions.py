@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from heldout.devices import onto
 from heldout.experiment import require
 from heldout.networks import MLP
 from heldout.optimizers import FlatOptimizer, Optimizer
@@ -29,7 +30,7 @@ class Samples(NamedTuple):
 
     def to(self, device: torch.device) -> "Samples":
         """The same on a device."""
-        return Samples(*(each.to(device) for each in self))
+        return Samples(*(onto(each, device) for each in self))
 
     def last(self, rows: int) -> "Samples":
         """The last rows alone, for one arm: of the composite, where all arms agree."""

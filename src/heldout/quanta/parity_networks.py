@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from heldout.devices import onto
 from heldout.experiment import require
 from heldout.optimizers import FlatOptimizer, Optimizer
 from heldout.quanta.parity import Batch
@@ -135,7 +136,7 @@ class Together:
 
 def stacked(batches: Sequence[Batch], device: torch.device) -> Batch:
     """One batch a row, of equal sizes, as one."""
-    return Batch(*(torch.stack(each).to(device) for each in zip(*batches, strict=True)))
+    return Batch(*(onto(torch.stack(each), device) for each in zip(*batches, strict=True)))
 
 
 Probe = Callable[[Together], Mapping[str, Tensor | np.ndarray]]

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from heldout.claims import Claim, Control
 from heldout.data import moby_dick
-from heldout.devices import numpy_generator
+from heldout.devices import numpy_generator, onto
 from heldout.experiment import Progress, recorded, require, variable
 from heldout.figures import style
 from heldout.quanta import small_language_model_checks as checks
@@ -146,7 +146,7 @@ def _batches(config: Config, seeds: list[int], read: Int[Tensor, " characters"],
 
     def batch(_step: int) -> Int[Tensor, "member batch length"]:
         starts = [draw.integers(len(read) - config.context, size=config.batch_size) for draw in draws]
-        return text[torch.from_numpy(np.stack(starts)).to(device)[:, :, None] + within]
+        return text[onto(torch.from_numpy(np.stack(starts)), device)[:, :, None] + within]
 
     return batch
 
