@@ -13,14 +13,12 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy
 import platformdirs
-import scipy
-import sklearn
 import torch
 import xarray as xr
 from tqdm.auto import tqdm
@@ -121,7 +119,8 @@ def _quiet() -> bool | None:
 
 def cache_key(module: Experiment, config: Any, device_type: str) -> str:
     """Readable name and 20 hexadecimal digits that change with config, source, numerical libraries and kind of device."""
-    libraries = [".".join(library.__version__.split(".")[:2]) for library in (torch, numpy, scipy, sklearn)]
+    # Asked of what is installed: to import SciPy and scikit-learn for their versions would take every page a second.
+    libraries = [".".join(version(name).split(".")[:2]) for name in ("torch", "numpy", "scipy", "scikit-learn")]
     parts = (experiment.config_json(config), sources.digest(module.__name__), *libraries, device_type)
     return f"{experiment.short_name(module)}-{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:20]}"
 
