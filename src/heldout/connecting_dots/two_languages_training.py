@@ -152,7 +152,8 @@ def _size(recipe: Recipe, models: Readers) -> Float[Tensor, "member 1 1"] | None
 
 def spread(embed: Float[Tensor, "member token width"]) -> Float[Tensor, "member 1 1"]:
     """Each member's standard deviation of the numbers in the rows of A's own words."""
-    return embed.detach()[:, world.own_words(A).to(embed.device)].std((1, 2), keepdim=True)
+    rows = onto(world.own_words(A).nonzero()[:, 0], embed.device)  # a mask's size would be asked of the device
+    return embed.detach()[:, rows].std((1, 2), keepdim=True)
 
 
 def later(
