@@ -176,6 +176,7 @@ def _train_chunks(
     keep: Callable[[str, Chunk], None],
     progress: Callable[[int, int], None] | None,
 ) -> History:
+    devices.keep_freed_memory()
     states: list[dict[str, Tensor]] = [{} for _ in job.modules]
     found: list[dict[str, np.ndarray]] = []
     for index, together in enumerate(plan):

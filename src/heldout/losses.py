@@ -65,11 +65,14 @@ class _StableCrossEntropy(torch.autograd.Function):
         _, targets, ctx.dim = inputs
         _, weights, excess = output
         ctx.mark_non_differentiable(weights, excess)
+        ctx.set_materialize_grads(False)  # zeros for the two would be as many numbers as the logits
         ctx.save_for_backward(targets, weights, excess)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor | None, *_: Tensor) -> tuple[Tensor | None, None, None]:
+        if gradient is None:  # nothing asks for it
+            return None, None, None
         targets, weights, excess = ctx.saved_tensors
         share = gradient * torch.sigmoid(excess)
-        return (weights * share).scatter(ctx.dim, targets, -share), None, None
+        return (weights * share).scatter_(ctx.dim, targets, -share), None, None
