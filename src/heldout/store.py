@@ -19,7 +19,6 @@ from typing import Any
 
 import filelock
 import platformdirs
-import torch
 import xarray as xr
 from tqdm.auto import tqdm
 
