@@ -4,7 +4,8 @@ A few runs with few updates, few looks and one seed more or less are counted. Th
 A + B x seeds + sum over kinds of updates of (c + d x seeds) x updates; one run for each unknown gives them, and c + d x seeds
 is the work of an update of all seeds. A last run, larger in everything, was used for none of them and must come out within
 ``TOLERANCE``. Where it does not, where a preset has no updates to leave out, or where even few of them take too long, there is
-no estimate, and it says why. What is done before, between and after the updates is left out.
+no estimate, and it says why. What is done before, between and after the updates is left out. Presets whose updates are too heavy
+to be counted on one core are counted smaller, see :mod:`heldout.reductions`.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from heldout import experiment, store, work
+from heldout import experiment, reductions, store, work
 from heldout.data import DataError
 from heldout.experiment import Experiment
 
@@ -28,6 +29,7 @@ FEW = (4, 16, 48)
 QUANTITIES = ("flops", "cached_bytes", "memory_bytes", "operations")
 _LOOKS = ("looks", "probes", "num_probes")
 _BETWEEN_LOOKS = ("probe_every", "look_every")
+_SHORT_OF_LOOKS = ("first_look",)
 
 
 class NoEstimateError(Exception):
@@ -42,11 +44,13 @@ class Estimate:
         updates: work of all updates of all seeds.
         each: work of one update of all seeds, by the name of the field that counts such updates.
         missed: largest relative difference between the last run and what the others said of it.
+        reduced: sizes of a field at which runs were counted in place of the preset's own, by the field's name.
     """
 
     updates: work.Work
     each: dict[str, work.Work]
     missed: float
+    reduced: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
 
 def update_fields(config: Any) -> list[str]:
@@ -56,7 +60,7 @@ def update_fields(config: Any) -> list[str]:
 
 
 def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimate:
-    """Count a few runs on the CPU, and say what all updates will cost.
+    """Count a few runs on the CPU, smaller ones where :mod:`heldout.reductions` has a way, and say what all updates will cost.
 
     Args:
         module: the experiment.
@@ -67,6 +71,44 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
         NoEstimateError: there is nothing to say that would not be a guess.
         DataError: the data of the config have not been fetched.
     """
+    name = getattr(module, "__name__", "").removeprefix("heldout.")
+    small = dataclasses.replace(config, **reductions.aside(name, config))
+    way = reductions.REDUCED.get(name)
+    if way is None or getattr(config, way.field) <= max(way.sizes):
+        return _as_it_is(module, small, limit)
+    each_limit = limit / len(way.sizes)
+    found = [_as_it_is(module, dataclasses.replace(small, **{way.field: size}), each_limit) for size in way.sizes]
+    return _extrapolated(found, way, getattr(config, way.field), {n: getattr(config, n) for n in found[0].each})
+
+
+def _extrapolated(found: list[Estimate], way: reductions.Reduction, size: int, times: dict[str, int]) -> Estimate:
+    """The polynomial through all but the last, at the preset's own size.
+
+    Which operands would fit a cache there is not known. All bytes count as from caches: a least time stays a least time.
+    """
+    powers = np.vander(np.array([*way.sizes, size], dtype=float), way.degree + 1)
+    missed, each = max(one.missed for one in found), {}
+    for name in times:
+        rows = [one.each[name] for one in found]
+        seen = np.array([[row.flops, row.bytes, 0.0, row.operations] for row in rows])
+        factors = np.linalg.solve(powers[:-2], seen[:-1])
+        there = seen[-1] > 0
+        missed = max(missed, float(np.abs((powers[-2] @ factors)[there] / seen[-1][there] - 1).max()))
+        each[name] = _work(powers[-1] @ factors)
+    if missed > TOLERANCE:
+        raise NoEstimateError(
+            f"the last run differs by {missed:.0%} from a polynomial of degree {way.degree} in {way.field}"
+        )
+    total = sum(times[name] * _row(one) for name, one in each.items())
+    return Estimate(updates=_work(np.asarray(total)), each=each, missed=missed, reduced={way.field: way.sizes})
+
+
+def _row(one: work.Work) -> np.ndarray:
+    return np.array([getattr(one, quantity) for quantity in QUANTITIES])
+
+
+def _as_it_is(module: Experiment, config: Any, limit: float) -> Estimate:
+    """From runs of few updates at the config's own sizes."""
     fields = [name for name in update_fields(config) if getattr(config, name) > 0]
     if not fields:
         raise NoEstimateError("no field counts updates, and what grows with widths and samples is not extrapolated")
@@ -79,9 +121,11 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
         except (ValueError, IndexError, RuntimeError, OSError) as error:
             refused = " ".join(str(error).split())[:160]
             continue
-        every = unknowns[2::2] + config.num_seeds * unknowns[3::2]  # the work of an update of each kind
+        last = 2 + 2 * len(fields)
+        every = unknowns[2:last:2] + config.num_seeds * unknowns[3:last:2]  # the work of an update of each kind
+        every[np.abs(every) < 1e-6 * np.abs(every).max(0)] = 0.0  # rounding, where a field counts no updates after all
         if missed <= TOLERANCE and every[:, 0].min() >= 0:
-            each = {name: _work(row) for name, row in zip(fields, every, strict=True)}
+            each = {name: _work(row) for name, row in zip(fields, every, strict=True) if row.any()}
             times = np.array([getattr(config, name) for name in fields], dtype=float)
             return Estimate(updates=_work(times @ every), each=each, missed=missed)
     if math.isnan(missed):
@@ -92,14 +136,14 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
 def _fitted(module: Experiment, config: Any, fields: list[str], base: int, until: float) -> tuple[np.ndarray, float]:
     """The unknowns from runs of ``base`` updates and more, and by how much the last run misses what they say of it."""
     quiet, seeds, first = _first(module, config, fields, base)
-    designs, found = list(_designs(fields, (base, 3 * base, 5 * base), seeds)), [first]
-    for counts, repeats in designs[1:]:
+    # With updates of two kinds looks cannot be as few in every run, so their cost is an unknown of its own.
+    dense = len(fields) > 1 and quiet.often
+    designs, found = list(_designs(fields, (base, 3 * base, 5 * base), seeds, dense=dense)), [first]
+    for design in designs[1:]:
         if time.process_time() > until:
             raise NoEstimateError(f"runs of {base} to {5 * base} updates take too long to be counted on one core")
-        found.append(_counted(module, quiet, counts, repeats))
-    rows = np.array(
-        [[1.0, n, *(x for name in fields for x in (counts[name], n * counts[name]))] for counts, n in designs]
-    )
+        found.append(_counted(module, quiet, design))
+    rows = np.array([design.row(looks=dense) for design in designs])
     seen = np.array([[getattr(one, quantity) for quantity in QUANTITIES] for one in found])
     unknowns = np.linalg.solve(rows[:-1], seen[:-1])
     there = seen[-1] > 0
@@ -110,14 +154,37 @@ def _work(row: np.ndarray) -> work.Work:
     return work.Work(**{quantity: max(0.0, float(value)) for quantity, value in zip(QUANTITIES, row, strict=True)})
 
 
-def _first(module: Experiment, config: Any, fields: list[str], base: int) -> tuple[Any, int, work.Work]:
+@dataclasses.dataclass(frozen=True)
+class _Design:
+    """One run: how many updates of each kind, of how many seeds, and after how many it looks where it looks as it goes."""
+
+    counts: dict[str, int]
+    seeds: int
+    every: int
+
+    def row(self, *, looks: bool) -> list[float]:
+        """The factors of the unknowns: a run's own, of each kind of updates and, asked for, of looks; alone and times seeds."""
+        found = [1.0, *self.counts.values(), *([sum(self.counts.values()) / self.every] if looks else [])]
+        return [factor * one for one in found for factor in (1.0, float(self.seeds))]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Quiet:
+    """A config and the fields that make its looks few; ``often`` where it refuses to look farther apart than a run is long."""
+
+    config: Any
+    changes: dict[str, int]
+    often: bool
+
+
+def _first(module: Experiment, config: Any, fields: list[str], base: int) -> tuple[_Quiet, int, work.Work]:
     """The smallest run that the config allows: the config with few looks, its seeds, and what was counted."""
     counts, refused = dict.fromkeys(fields, base), ""
     # One member may be trained in another way than several.
-    for seeds, looks in itertools.product((2, 5), (2, 3, None)):
+    for often, seeds, looks in itertools.product((False, True), (2, 5), (2, 3, 10, None)):
         try:
-            quiet = _with_few_looks(config, looks)
-            return quiet, seeds, _counted(module, quiet, counts, seeds)
+            quiet = _Quiet(config, _few_looks(config, looks, often=often), often)
+            return quiet, seeds, _counted(module, quiet, _Design(counts, seeds, base))
         except DataError:
             raise
         except (ValueError, IndexError, RuntimeError, OSError) as error:
@@ -125,26 +192,32 @@ def _first(module: Experiment, config: Any, fields: list[str], base: int) -> tup
     raise ValueError(refused)
 
 
-def _with_few_looks(config: Any, looks: int | None) -> Any:
+def _few_looks(config: Any, looks: int | None, *, often: bool) -> dict[str, int]:
     """Looks as few as asked for, or as they are, and farther apart than a run is long, also where they are denser at first."""
     names = {field.name for field in dataclasses.fields(config)}
     far = 100 * max(5 * FEW[-1], *(getattr(config, name) for name in update_fields(config)))
-    changes = {name: far for name in _BETWEEN_LOOKS if name in names}
-    return dataclasses.replace(config, **changes, **({n: looks for n in _LOOKS if n in names} if looks else {}))
+    changes = {} if often else {name: far for name in _BETWEEN_LOOKS if name in names}
+    changes |= {name: 1 for name in _SHORT_OF_LOOKS if name in names}
+    return {**changes, **({n: looks for n in _LOOKS if n in names} if looks else {})}
 
 
-def _designs(fields: list[str], few: tuple[int, int, int], seeds: int) -> Iterator[tuple[dict[str, int], int]]:
+def _designs(fields: list[str], few: tuple[int, int, int], seeds: int, *, dense: bool) -> Iterator[_Design]:
     low, high, last = few
     base = dict.fromkeys(fields, low)
-    yield base, seeds
-    yield base, seeds + 1
-    for name, repeats in itertools.product(fields, (seeds, seeds + 1)):
-        yield base | {name: high}, repeats
-    yield dict.fromkeys(fields, last), seeds + 2
+    for counts in (base, *(base | {name: high} for name in fields)):
+        yield from (_Design(counts, repeats, math.gcd(*counts.values())) for repeats in (seeds, seeds + 1))
+    if dense:
+        yield _Design(base, seeds, low // 2)
+        yield _Design(base, seeds + 1, low // 2)
+    yield _Design(dict.fromkeys(fields, last), seeds + 2, last)
 
 
-def _counted(module: Experiment, config: Any, counts: dict[str, int], seeds: int) -> work.Work:
-    smaller = dataclasses.replace(config, **counts, num_seeds=seeds)
+def _counted(module: Experiment, quiet: _Quiet, design: _Design) -> work.Work:
+    # All at once: no config in between could be refused.
+    changes = {**quiet.changes, **design.counts, "num_seeds": design.seeds}
+    if quiet.often:
+        changes |= {name: design.every for name in _BETWEEN_LOOKS if hasattr(quiet.config, name)}
+    smaller = dataclasses.replace(quiet.config, **changes)
     return work.count(lambda: module.run(smaller, device="cpu"), timed=False)
 
 
@@ -161,6 +234,7 @@ def entry(module: Experiment, *, limit: float = 60.0) -> dict[str, Any]:
     numbers = {name: {q: getattr(one, q) for q in QUANTITIES} for name, one in made.each.items()}
     return found | {
         "missed": made.missed,
+        **({"reduced": made.reduced} if made.reduced else {}),
         "each": numbers,
         "updates": {q: getattr(made.updates, q) for q in QUANTITIES},
     }
@@ -178,7 +252,10 @@ def said(found: dict[str, Any]) -> str:
         return f"no estimate: {found['none']}"
     each = [f"one of {name} {in_words(work.Work(**one))}" for name, one in found["each"].items()]
     checked = f"a run that was not used for it came out within {found['missed']:.1%}"
-    return f"an estimate of the updates alone, {in_words(done)} ({'; '.join(each)}); {checked}"
+    smaller = [
+        f", counted at {field} = {', '.join(map(str, sizes))}" for field, sizes in found.get("reduced", {}).items()
+    ]
+    return f"an estimate of the updates alone{''.join(smaller)}: {in_words(done)} ({'; '.join(each)}); {checked}"
 
 
 def in_words(done: work.Work) -> str:

@@ -1,0 +1,96 @@
+"""The ways in which counts are made smaller, held against the work of one update at sizes that can be counted as they are."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from torch.utils.flop_counter import FlopCounterMode
+
+from heldout import estimates, experiment, reductions, work
+from heldout.experiment import Experiment
+
+
+class EnoughError(Exception):
+    """Ends a run whose update has been counted."""
+
+
+def of_an_update(module: Experiment, config: Any) -> np.ndarray:
+    """Operations of products, bytes and PyTorch operations between the second and the third call of ``progress``."""
+    modes: list[Any] = []
+    found: list[float] = []
+    calls = iter(range(10))
+
+    def progress(*_: int) -> None:
+        call = next(calls)
+        if call == 1:
+            modes.extend((FlopCounterMode(display=False), work._Traffic(())))
+            for mode in modes:
+                mode.__enter__()
+        elif call == 2:
+            for mode in reversed(modes):
+                mode.__exit__(None, None, None)
+            counter, traffic = modes
+            found.extend((counter.get_total_flops(), traffic.cached + traffic.memory, traffic.operations))
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        module.run(config, device="cpu", progress=progress)
+    return np.array(found, dtype=float)
+
+
+def small(name: str) -> tuple[Experiment, Any]:
+    """The experiment with its SMOKE config."""
+    module = experiment.find(name)
+    return module, module.SMOKE
+
+
+@pytest.mark.parametrize("name", reductions.ASIDE)
+def test_what_lies_beside_the_updates_changes_none(name: str) -> None:
+    module, config = small(name)
+    if name == "quanta.null_models":
+        config = replace(config, steps=120)  # calls back after each update, and looks after none of the first
+    lighter = replace(config, **reductions.aside(name, config))
+    assert lighter != config
+    assert of_an_update(module, config).tolist() == of_an_update(module, lighter).tolist()
+    assert of_an_update(module, config)[0] > 0
+
+
+LARGER = {"nonidentifiability.rule_extrapolation": 40, "quanta.exponents": 3000}
+
+
+@pytest.mark.parametrize("name", reductions.REDUCED)
+def test_the_work_of_an_update_is_the_polynomial_it_is_taken_for(name: str) -> None:
+    module, config = small(name)
+    way = reductions.REDUCED[name]
+    config = replace(config, **reductions.aside(name, config))
+    if name == "quanta.exponents":
+        config = replace(config, samples=(3000, 3001))
+    sizes = [*way.sizes[:-1], LARGER[name]]
+    seen = np.array([of_an_update(module, replace(config, **{way.field: size})) for size in sizes])
+    powers = np.vander(np.array(sizes, dtype=float), way.degree + 1)
+    told = powers[-1] @ np.linalg.solve(powers[:-1], seen[:-1])
+    np.testing.assert_allclose(told[:2], seen[-1][:2], rtol=1e-9)
+
+
+def test_a_larger_preset_follows_from_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole of it at a config of twice the largest size counted, against a count of that config itself."""
+    monkeypatch.setattr(estimates, "FEW", (4,))
+    name = "quanta.exponents"
+    module, config = small(name)
+    config = replace(config, batch_size=1200, samples=(1200, 1201), num_seeds=3)
+    made = estimates.estimate(module, config)
+    assert made.reduced == {"batch_size": (200, 400, 600)}
+    monkeypatch.setattr(reductions, "REDUCED", {})
+    whole = estimates.estimate(module, config)
+    assert whole.reduced == {}
+    assert made.updates.flops == pytest.approx(whole.updates.flops, rel=1e-6)
+    assert made.updates.bytes == pytest.approx(whole.updates.bytes, rel=1e-3)
+
+
+def test_what_is_no_polynomial_is_no_estimate() -> None:
+    way = reductions.Reduction(field="size", degree=1, sizes=(1, 2, 3))
+    one = [work.Work(flops=float(2**n), cached_bytes=1.0, memory_bytes=0.0, operations=1.0) for n in way.sizes]
+    found = [estimates.Estimate(updates=each, each={"steps": each}, missed=0.0) for each in one]
+    with pytest.raises(estimates.NoEstimateError, match="polynomial of degree 1 in size"):
+        estimates._extrapolated(found, way, 9, {"steps": 10})
