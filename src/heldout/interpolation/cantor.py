@@ -247,7 +247,7 @@ def describe(result: xr.Dataset) -> str:
     final = at_end(result).median("seed")
     first, last = final.isel(width=0), final.isel(width=-1)
     reached = ", ".join(f"level {int(k)} {float(last.sel(level=k)):.2f}" for k in final.level)
-    steps = first_steps(result).isel(width=-1).median("seed")
+    steps = first_steps(result).isel(width=-1).median("seed") - 1
     learned = ", ".join(
         f"level {int(k)} after {float(steps.sel(level=k)):.0f}" for k in steps.level if np.isfinite(steps.sel(level=k))
     )
