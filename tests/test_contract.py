@@ -1,6 +1,7 @@
 """Every experiment keeps the contract, and every claim of the book has the verdict that the ledger agreed on."""
 
 import dataclasses
+import functools
 import json
 
 import matplotlib.pyplot as plt
@@ -15,17 +16,16 @@ NAMES = experiment.names()
 CLAIMS = [(name, claim.id) for name in NAMES for claim in experiment.find(name).CLAIMS]
 
 
-@pytest.fixture(scope="module")
-def smokes() -> dict[str, xr.Dataset]:
-    return {}
+@functools.cache
+def smoke_run(name: str) -> tuple[xr.Dataset, list[tuple[int, int]]]:
+    """The SMOKE record of an experiment, and the progress that was told meanwhile."""
+    module, told = experiment.find(name), list[tuple[int, int]]()
+    return module.run(module.SMOKE, device="cpu", progress=lambda done, total: told.append((done, total))), told
 
 
 @pytest.fixture
-def smoke(request: pytest.FixtureRequest, smokes: dict[str, xr.Dataset]) -> tuple[Experiment, xr.Dataset]:
-    module = experiment.find(request.param)
-    if request.param not in smokes:
-        smokes[request.param] = module.run(module.SMOKE, device="cpu")
-    return module, smokes[request.param]
+def smoke(request: pytest.FixtureRequest) -> tuple[Experiment, xr.Dataset]:
+    return experiment.find(request.param), smoke_run(request.param)[0]
 
 
 every_smoke = pytest.mark.parametrize("smoke", NAMES, indirect=True)
@@ -93,11 +93,9 @@ def test_figure_words_and_numbers(smoke: tuple[Experiment, xr.Dataset]) -> None:
     assert all(isinstance(value, float | int | str) for value in numbers.values())
 
 
-@every_smoke
-def test_progress_ends_at_its_total(smoke: tuple[Experiment, xr.Dataset]) -> None:
-    module, _ = smoke
-    seen: list[tuple[int, int]] = []
-    module.run(module.SMOKE, device="cpu", progress=lambda done, total: seen.append((done, total)))
+@pytest.mark.parametrize("name", NAMES)
+def test_progress_ends_at_its_total(name: str) -> None:
+    _, seen = smoke_run(name)
     assert seen
     assert seen[-1][0] == seen[-1][1]
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
@@ -146,8 +144,7 @@ def floor(variable: xr.DataArray) -> float:
 @pytest.mark.parametrize("entry", store.manifest(), ids=lambda entry: entry["file"])
 def test_records_are_still_what_the_code_gives(entry: dict[str, str]) -> None:
     """A record made by code that has since changed its behavior is caught; a refactor leaves it valid."""
-    module = experiment.find(entry["experiment"])
-    fresh = module.run(module.SMOKE, device="cpu")
+    fresh, _ = smoke_run(entry["experiment"])
     kept = store.read(store.records_directory() / entry["smoke_file"])
     for name in kept.data_vars:
         if kept[name].dtype.kind == "f":
