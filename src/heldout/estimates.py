@@ -181,7 +181,7 @@ def _first(module: Experiment, config: Any, fields: list[str], base: int) -> tup
     """The smallest run that the config allows: the config with few looks, its seeds, and what was counted."""
     counts, refused = dict.fromkeys(fields, base), ""
     # One member may be trained in another way than several.
-    for often, seeds, looks in itertools.product((False, True), (2, 5), (2, 3, 10, None)):
+    for often, seeds, looks in itertools.product((False, True), (2, 5), (2, 3, 4, 10, None)):
         try:
             quiet = _Quiet(config, _few_looks(config, looks, often=often), often)
             return quiet, seeds, _counted(module, quiet, _Design(counts, seeds, base))
