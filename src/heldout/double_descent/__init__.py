@@ -6,6 +6,7 @@ EXPERIMENTS: tuple[str, ...] = (
     "gaussian_risk",
     "three_factors",
     "trained_networks",
+    "convolutional",
     "epoch_wise",
     "sample_wise",
     "many_interpolants",

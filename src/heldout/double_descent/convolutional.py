@@ -34,6 +34,7 @@ from heldout.experiment import Progress, recorded, require
 __all__ = ["BOOK", "CLAIMS", "PAPER", "SMOKE", "Config", "ConvolutionalNetwork", "describe", "numbers", "plot", "run"]
 
 DATA = {"digits": (1797, 0), "fashion-mnist": (60_000, 10_000)}  # pictures to learn from, and a test set of its own
+TICKS = (1, 2, 3, 4, 5, 7, 10, 16, 25, 36)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +84,9 @@ PAPER = Config(
     data="fashion-mnist",
     num_train=2000,
     num_validation=500,
-    num_test=2000,
+    num_test=1500,
     layers=3,
-    widths=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20, 24, 30, 38, 48),
+    widths=(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 18, 21, 25, 30, 36),
     steps=8000,
     probes=30,
     learning_rate=3e-3,
@@ -145,7 +146,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         return ConvolutionalNetwork(side, width, config.layers, generator=source)
 
     per_epoch = config.num_train // config.batch_size
-    looks = {epoch * per_epoch for epoch in log_spaced_steps(config.steps // per_epoch, config.probes)}
+    looks = {epoch * per_epoch for epoch in log_spaced_steps(config.steps // per_epoch, config.probes)} - {0}
     probe_steps = sorted(looks | {config.steps})
     found = noisy_sweep.trained(
         network, config, inputs, labels, steps=config.steps, probe_steps=probe_steps, device=device, progress=progress
@@ -191,7 +192,11 @@ def pictures(data: str, seed: int, used: int, num_test: int) -> Samples:
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
     """Test error after training against channels: noisy labels, the same stopped early, correct labels; training error dashed."""
     ax = plot_over_width(result, ax)
-    ax.set(xlabel="channels of the first convolution (log scale)", ylim=(0, 0.9))
+    ax.set(xlabel="channels of the first convolution (log scale)", ylim=(0, 0.7))
+    inside = [tick for tick in TICKS if result.width[0] <= tick <= result.width[-1]]
+    ax.set_xticks(inside, [str(tick) for tick in inside])
+    ax.minorticks_off()
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2, fontsize=9)
     return ax
 
 
