@@ -1,10 +1,12 @@
 """The ways in which counts are made smaller, held against the work of one update at sizes that can be counted as they are."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from heldout import estimates, experiment, reductions, work
@@ -73,19 +75,31 @@ def test_the_work_of_an_update_is_the_polynomial_it_is_taken_for(name: str) -> N
     np.testing.assert_allclose(told[:2], seen[-1][:2], rtol=1e-9)
 
 
-def test_a_larger_preset_follows_from_smaller_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole of it at a config of twice the largest size counted, against a count of that config itself."""
-    monkeypatch.setattr(estimates, "FEW", (4,))
-    name = "quanta.exponents"
-    module, config = small(name)
-    config = replace(config, batch_size=1200, samples=(1200, 1201), num_seeds=3)
-    made = estimates.estimate(module, config)
-    assert made.reduced == {"batch_size": (200, 400, 600)}
-    monkeypatch.setattr(reductions, "REDUCED", {})
-    whole = estimates.estimate(module, config)
-    assert whole.reduced == {}
-    assert made.updates.flops == pytest.approx(whole.updates.flops, rel=1e-6)
-    assert made.updates.bytes == pytest.approx(whole.updates.bytes, rel=1e-3)
+@dataclass(frozen=True)
+class Config:
+    """Of a run of products whose sizes are known."""
+
+    steps: int = 1000
+    rows: int = 50
+    num_seeds: int = 3
+    looks: int = 2
+
+
+def run(config: Config, **_: object) -> None:
+    """Each update multiplies rows by a square, which costs as much as they are."""
+    for _ in range(config.num_seeds * config.steps):
+        torch.ones(config.rows, 8) @ torch.ones(8, 8)
+
+
+@pytest.mark.parametrize("reduced", [True, False])
+def test_a_larger_preset_follows_from_smaller_ones(reduced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    way = reductions.Reduction(field="rows", degree=1, sizes=(2, 5, 7))
+    monkeypatch.setattr(reductions, "REDUCED", {"toy": way} if reduced else {})
+    made = estimates.estimate(SimpleNamespace(__name__="heldout.toy", run=run), Config())  # type: ignore[arg-type]
+    assert made.reduced == ({"rows": (2, 5, 7)} if reduced else {})
+    assert made.updates.flops == pytest.approx(3 * 1000 * 2 * 50 * 8 * 8)
+    # The operands of the product, and what two calls write to make them.
+    assert made.updates.bytes == pytest.approx(3 * 1000 * 4 * (2 * (50 * 8 + 64) + 50 * 8), rel=1e-6)
 
 
 def test_what_is_no_polynomial_is_no_estimate() -> None:
