@@ -21,7 +21,7 @@ import torch
 from benchmarks.connecting_dots import connecting_dots
 from benchmarks.engine import engine, engine_widths
 from benchmarks.grokking_step import grokking_step
-from benchmarks.harness import as_json, limited
+from benchmarks.harness import MOST_ROUNDS, as_json, limited
 from benchmarks.hull import hulls
 from benchmarks.parity_sweep import parity_sweep
 from benchmarks.phase_grid import phase_grid
@@ -64,7 +64,7 @@ def provenance() -> dict[str, Any]:
         "cache_rate": rates.cache,
         "memory_rate": rates.memory,
         "call": rates.call,
-        "rounds": limited(3),
+        "rounds": limited(MOST_ROUNDS),
         "load_before": os.getloadavg()[0],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.harness import NOT_SLOWER, Growth, Row, compare, grown
+from benchmarks.harness import MOST_ROUNDS, NOT_SLOWER, ROUNDS, Growth, Row, compare, grown
 from heldout import devices, memory
 from heldout.ensemble import TrainingData, train
 from heldout.networks import MLP
@@ -52,7 +52,7 @@ def plain_loop(members: list[nn.Module], data: TrainingData, steps: int) -> list
 
 
 def row(
-    what: str, hidden: tuple[tuple[int, ...], ...], seeds: int, steps: int, target: float = NOT_SLOWER
+    what: str, hidden: tuple[tuple[int, ...], ...], seeds: int, steps: int, target: float = NOT_SLOWER, rounds: int = ROUNDS
 ) -> Row:  # fmt: skip
     """Time one population with one thread, after checking that both ways end with the same networks."""
     before = torch.get_num_threads()
@@ -68,6 +68,7 @@ def row(
             lambda: plain_loop(members, data, steps),
             chapter=CHAPTER,
             target=target,
+            rounds=rounds,
             note=f"{len(members)} members in {len(plan)} chunks; same networks to {largest:.0e}",
         )
     finally:
@@ -99,6 +100,6 @@ def _prepared(members: int = 6, width: int = 64, steps: int = 40) -> Callable[[]
 def engine_widths() -> Iterator[Row]:
     """Six equal members, wider and wider: where company stops paying, the engine trains them one by one."""
     for width in (4, 64, 256, 1024, 2048, 4096):
-        yield row(f"engine, 6 MLPs 64-{width}-10", ((width,),), 6, 30)
+        yield row(f"engine, 6 MLPs 64-{width}-10", ((width,),), 6, 30, rounds=MOST_ROUNDS)
     for width in (16, 64, 256, 512, 1024):
-        yield row(f"engine, 6 MLPs 64-{width}-{width}-10", ((width, width),), 6, 20)
+        yield row(f"engine, 6 MLPs 64-{width}-{width}-10", ((width, width),), 6, 20, rounds=MOST_ROUNDS)

@@ -15,17 +15,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from heldout import work
 from heldout.devices import peak_memory
 
 NOT_SLOWER = 1.0  # the target where a benchmark has no other
-_MOST_ROUNDS = "HELDOUT_BENCH_ROUNDS"  # environment variable: at most so many rounds, for a short look
+Layout = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
+_ATEN = torch.ops.aten
+# For each product the one that adds nothing, and the place of its first factor.
+_PRODUCTS: dict[Any, tuple[Callable[..., Tensor], int]] = {
+    _ATEN.mm: (torch.mm, 0), _ATEN.bmm: (torch.bmm, 0), _ATEN.mv: (torch.mv, 0), _ATEN.dot: (torch.dot, 0),
+    _ATEN.addmm: (torch.mm, 1), _ATEN.addmm_: (torch.mm, 1), _ATEN.addmv: (torch.mv, 1), _ATEN.addmv_: (torch.mv, 1),
+    _ATEN.baddbmm: (torch.bmm, 1), _ATEN.baddbmm_: (torch.bmm, 1),
+}  # fmt: skip
+_OTHER_PRODUCTS = {*flop_registry, *work.formulas()} - {*_PRODUCTS}
+ROUNDS, MOST_ROUNDS = 3, 7  # of a benchmark, and of one whose two times are near each other
+_ENVIRONMENT = "HELDOUT_BENCH_ROUNDS"  # environment variable: at most so many rounds, for a short look
 
 
 def limited(rounds: int) -> int:
     """The rounds asked for, or fewer for a short look."""
-    return min(rounds, int(os.environ.get(_MOST_ROUNDS) or rounds))
+    return min(rounds, int(os.environ.get(_ENVIRONMENT) or rounds))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +48,8 @@ class Row:
     Seconds are medians over rounds, memory is the process's resident peak in our part, in megabytes. ``products`` and
     ``memory`` are the seconds that what ours computes, and what it reads and writes, take at the rates of the machine;
     ``calls`` those that calling as many operations takes when they do next to nothing; ``product_time`` is the share of the
-    time within operations that products took.
+    time within operations that products took. ``alone``, where it was asked for, is the share of our time that the products
+    of ours take when nothing else is done, at their shapes and in their order: the median over rounds.
     """
 
     chapter: str
@@ -51,6 +65,7 @@ class Row:
     calls: float
     product_time: float
     peak_megabytes: float
+    alone: float | None = None
     note: str = ""
 
     @property
@@ -95,8 +110,9 @@ def compare(
     chapter: str,
     target: float = NOT_SLOWER,
     dtype: torch.dtype = torch.float32,
-    rounds: int = 3,
+    rounds: int = ROUNDS,
     plain_share: float = 1.0,
+    alone: Callable[[], object] | None = None,
     note: str = "",
 ) -> Row:
     """Time both.
@@ -110,20 +126,72 @@ def compare(
         dtype: of our products.
         rounds: how often both are timed.
         plain_share: the part of the work that plain does; its time is divided by it.
+        alone: the products of ours and nothing else, as :func:`products_of` makes them; timed in every round right after ours.
         note: what else to say.
     """
     with peak_memory(torch.device("cpu")) as peak:
         done = work.count(ours, timed=False)
-    times = [(seconds(ours), seconds(plain) / plain_share) for _ in range(limited(rounds))]
-    mine, theirs = (statistics.median(column) for column in zip(*times, strict=True))
-    ratios = [p / o for o, p in times]
+    if alone is not None:
+        alone()  # its memory is touched before it is timed
+    times = [
+        (seconds(ours), seconds(alone) if alone else 0.0, seconds(plain) / plain_share) for _ in range(limited(rounds))
+    ]
+    mine, _, theirs = (statistics.median(column) for column in zip(*times, strict=True))
+    ratios = [p / o for o, _, p in times]
     rates = work.rates(dtype=dtype)
     return Row(
         chapter=chapter, what=what, ours=mine, plain=theirs, ratio=statistics.median(ratios), lowest=min(ratios),
         highest=max(ratios), target=target, **rates.bounds(done), calls=rates.call * done.operations,
         product_time=done.product_time,
         peak_megabytes=peak.resident / 1e6, note=note,
+        alone=statistics.median(a / o for o, a, _ in times) if alone else None,
     )  # fmt: skip
+
+
+class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    """Notes the factors of every matrix product: how many, their shapes, and how they lie in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.found: list[tuple[Any, tuple[Layout, Layout]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        packet = func._overloadpacket
+        if packet in _PRODUCTS:
+            product, first = _PRODUCTS[packet]
+            factors = [(tuple(t.shape), t.stride(), t.dtype) for t in args[first : first + 2]]
+            self.found.append((product, (factors[0], factors[1])))
+        elif packet in _OTHER_PRODUCTS:
+            raise ValueError(f"{packet}: a product that cannot be repeated alone")
+        return func(*args, **(kwargs or {}))
+
+
+def products_of(call: Callable[[], object]) -> Callable[[], None]:
+    """The matrix products of a call and nothing else: same shapes, order and layout of both factors, results into memory at hand.
+
+    Factors of one shape and layout are one tensor of random numbers, and so are the results; what the call adds to a product
+    is left out. Run once with all that belongs to it, to find the products.
+
+    Raises:
+        ValueError: the call has products of another kind: convolutions, attention or factorizations.
+    """
+    with _Products() as seen:
+        call()
+    held: dict[Layout, Tensor] = {}
+    made: dict[tuple[Layout, Layout], Tensor] = {}
+    for product, factors in seen.found:
+        for shape, strides, dtype in factors:
+            if (shape, strides, dtype) not in held:
+                reach = 1 + sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True))
+                held[shape, strides, dtype] = torch.randn(reach, dtype=dtype).as_strided(shape, strides)
+        made.setdefault(factors, product(*(held[each] for each in factors)))
+    steps = [(product, held[one], held[other], made[one, other]) for product, (one, other) in seen.found]
+
+    def repeat() -> None:
+        for product, one, other, result in steps:
+            product(one, other, out=result)
+
+    return repeat
 
 
 def grown(
@@ -132,7 +200,7 @@ def grown(
     axis: str,
     sizes: Sequence[float],
     make: Callable[[Any], Callable[[], object]],
-    rounds: int = 3,
+    rounds: int = ROUNDS,
 ) -> Growth:
     """Time ours at some sizes, the shortest of a few rounds each; ``make`` prepares what is timed at a size."""
     calls = [make(size) for size in sizes]

@@ -77,7 +77,8 @@ def numbers(record: Record) -> dict[str, float | int | str]:
         "rows": len(rows),
         "kept": len(kept),
         "missed": len(rows) - len(kept),
-        "slower": sum(row["ratio"] < 1 for row in rows),
+        "slower": sum(row["highest"] < 1 for row in rows),
+        "level": sum(level(row) for row in rows),
         "smallest": slowest["ratio"],
         "smallest_what": slowest["what"],
         "largest": fastest["ratio"],
@@ -103,7 +104,9 @@ def numbers(record: Record) -> dict[str, float | int | str]:
 
 def table(record: Record) -> Prose:
     """All rows, chapter by chapter."""
-    head = ("what is timed", "plain, s", "ours, s", "ratio", "asked", "of the limit", "limit set by", "peak, MB")
+    head = (
+        "what is timed", "plain, s", "ours, s", "ratio", "asked", "of the limit", "limit set by", "products alone", "peak, MB"
+    )  # fmt: skip
     parts = []
     for chapter in dict.fromkeys(row["chapter"] for row in record["rows"]):
         lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -112,11 +115,26 @@ def table(record: Record) -> Prose:
                 ratio = written(row["ratio"], ".3g") + ("" if met(row) else " (missed)")
                 cells = (
                     row["what"], written(row["plain"], ".3g"), written(row["ours"], ".3g"), ratio, f"{row['target']:g}",
-                    f"{share(row):.0%}", _limit(row), f"{row['peak_megabytes']:.0f}",
+                    f"{share(row):.0%}", _limit(row), _alone(row), f"{row['peak_megabytes']:.0f}",
                 )  # fmt: skip
                 lines.append("| " + " | ".join(cells) + " |")
         parts.append(f"**{name_of(chapter)}**\n\n" + "\n".join(lines))
     return Prose("\n\n".join(parts))
+
+
+def _alone(row: Record) -> str:
+    """The share of our time that the products of ours take alone; a dash where it was not measured."""
+    return "–" if row.get("alone") is None else f"{row['alone']:.0%}"
+
+
+def alone(record: Record) -> Prose:
+    """The lines for which the products were timed alone as well, a sentence each; one sentence where there is none."""
+    lines = [
+        f"- *{row['what']}*: the products alone take {row['alone']:.0%} of our time."
+        for row in record["rows"]
+        if row.get("alone") is not None
+    ]
+    return Prose("\n".join(lines) or "For none of the lines of this record were the products timed alone.")
 
 
 def name_of(chapter: str) -> str:
@@ -157,30 +175,47 @@ def verdicts(record: Record) -> Prose:
     return Prose("\n".join(f"- {_verdict(row)}" for row in missed))
 
 
+def level(row: Record) -> bool:
+    """Whether neither is the faster: its rounds lie on both sides of the plain loop's time."""
+    return bool(row["lowest"] < 1 <= row["highest"])
+
+
 def _verdict(row: Record) -> str:
-    reached, which = share(row), _limit(row)
-    at_limit = row["ratio"] / reached if reached > 0 else math.inf
-    said = (
+    if row["target"] == 1 and level(row):
+        return (
+            f"*{row['what']}*: {written(row['ratio'], '.3f')} of 1, equal within the noise: the rounds run from "
+            f"{written(row['lowest'], '.2f')} to {written(row['highest'], '.2f')}."
+        )
+    return _missed_by(row) + _binding(row)
+
+
+def _missed_by(row: Record) -> str:
+    return (
         f"*{row['what']}*: {written(row['ratio'], '.2f')} of {row['target']:g} (rounds from {written(row['lowest'], '.2f')} "
         f"to {written(row['highest'], '.2f')}), {1 - row['ratio'] / row['target']:.0%} short. "
     )
+
+
+def _binding(row: Record) -> str:
+    reached, which = share(row), _limit(row)
+    at_limit = row["ratio"] / reached if reached > 0 else math.inf
     called = row["calls"] / row["ours"]
     if reached >= _MOST_OF:
-        return said + f"What binds is the machine: ours is at {reached:.0%} of the limit that {which} set."
+        return f"What binds is the machine: ours is at {reached:.0%} of the limit that {which} set."
     if at_limit < row["target"]:
-        return said + (
+        return (
             f"What binds is arithmetic: at the limit that {which} set, of which ours reaches {reached:.0%}, the ratio would be "
             f"{written(at_limit, '.2g')}, short of the target, too."
         )
     if called >= _MUCH_OF:
-        return said + f"What binds is the number of operations: calling them takes at least {called:.0%} of our time."
+        return f"What binds is the number of operations: calling them takes at least {called:.0%} of our time."
     if row["product_time"] < 1 - row["product_time"]:
-        return said + (
+        return (
             "What binds are the operations that are no products, such as exponentials, norms and copies: they take "
             f"{1 - row['product_time']:.0%} of the time within operations."
         )
     rate = row["products"] / (row["ours"] * row["product_time"])
-    return said + (
+    return (
         f"What binds are products that do not reach the rate of a large one: they take {row['product_time']:.0%} of the time "
         f"within operations and run at {rate:.0%} of that rate."
     )

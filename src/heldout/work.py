@@ -106,7 +106,7 @@ def count(call: Callable[[], object], *, timed: bool = True) -> Work:
         started = time.perf_counter()
         call()
         seconds = time.perf_counter() - started
-    counter = FlopCounterMode(display=False, custom_mapping=_formulas())
+    counter = FlopCounterMode(display=False, custom_mapping=formulas())
     with _Traffic(counter.flop_registry) as traffic, counter:
         call()
     return Work(
@@ -151,7 +151,7 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _formulas() -> dict[Any, Any]:
+def formulas() -> dict[Any, Any]:
     """Operations that torch's counter does not know, from the shapes of their arguments; spectra with their vectors."""
 
     def square(coefficient: float) -> Any:

@@ -45,8 +45,29 @@ def test_a_missed_target_says_by_how_much_and_what_binds() -> None:
     assert "take 70% of the time" in other
 
 
+def test_rounds_on_both_sides_of_the_plain_loop_are_level_and_not_slower() -> None:
+    near, slow = (
+        row(ratio=0.99, lowest=0.97, highest=1.02, target=1.0),
+        row(ratio=0.9, lowest=0.8, highest=0.95, target=1.0),
+    )
+    assert "0.990 of 1, equal within the noise" in measured.verdicts(record(near)).text
+    assert "10% short" in measured.verdicts(record(slow)).text
+    found = measured.numbers(record(near, slow, row()))
+    assert (found["level"], found["slower"], found["missed"]) == (1, 1, 2)
+
+
+def test_the_products_alone_are_told_where_they_were_timed() -> None:
+    made = record(row(alone=0.84), row(what="b", alone=None), row(what="c"))
+    assert measured.alone(made).text == "- *a sweep*: the products alone take 84% of our time."
+    lines = measured.table(made).text.splitlines()
+    assert [line.split(" | ")[7] for line in lines if line.startswith(("| a sweep", "| b", "| c"))] == ["84%", "–", "–"]
+    assert "none of the lines" in measured.alone(record(row())).text
+
+
 def test_numbers_follow_the_record() -> None:
-    found = measured.numbers(record(row(), row(ratio=0.9, target=1.0, what="slow", memory=0.6), row(ratio=5.0)))
+    found = measured.numbers(
+        record(row(), row(ratio=0.9, highest=0.95, target=1.0, what="slow", memory=0.6), row(ratio=5.0))
+    )
     assert (found["rows"], found["kept"], found["missed"], found["slower"], found["products_bind"]) == (3, 2, 1, 1, 2)
     assert (found["smallest_what"], found["largest"], found["share_highest"]) == ("slow", 5.0, 0.6)
     assert found["busy"] == "had nothing else to do"
