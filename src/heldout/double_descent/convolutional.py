@@ -123,7 +123,7 @@ class ConvolutionalNetwork(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch pixels"]) -> Float[Tensor, "batch classes"]:
         """Outputs before any softmax."""
-        x = x.unflatten(-1, (1, self.side, self.side))
+        x = x.reshape(-1, 1, self.side, self.side)
         for convolution in self.convolutions:
             x = convolution(x).relu()
         return self.read_out(x.mean((-2, -1)))  # type: ignore[no-any-return]  # a submodule is typed as Module
