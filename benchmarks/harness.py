@@ -9,7 +9,7 @@ import dataclasses
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,8 @@ class Row:
     Seconds are medians over rounds, memory is the process's resident peak in our part, in megabytes. ``products`` and
     ``memory`` are the seconds that what ours computes, and what it reads and writes, take at the rates of the machine;
     ``calls`` those that calling as many operations takes when they do next to nothing; ``product_time`` is the share of the
-    time within operations that products took. ``alone``, where it was asked for, is the share of our time that the products
+    time within operations that products took, ``other_time`` names the longest of the other operations, each with its share.
+    ``alone``, where it was asked for, is the share of our time that the products
     of ours take when nothing else is done, at their shapes and in their order: the median over rounds.
     """
 
@@ -64,6 +65,7 @@ class Row:
     memory: float
     calls: float
     product_time: float
+    other_time: Mapping[str, float]
     peak_megabytes: float
     alone: float | None = None
     note: str = ""
@@ -142,7 +144,7 @@ def compare(
     return Row(
         chapter=chapter, what=what, ours=mine, plain=theirs, ratio=statistics.median(ratios), lowest=min(ratios),
         highest=max(ratios), target=target, **rates.bounds(done), calls=rates.call * done.operations,
-        product_time=done.product_time,
+        product_time=done.product_time, other_time=done.other_time,
         peak_megabytes=peak.resident / 1e6, note=note,
         alone=statistics.median(a / o for o, a, _ in times) if alone else None,
     )  # fmt: skip

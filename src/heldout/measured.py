@@ -211,14 +211,20 @@ def _binding(row: Record) -> str:
         return f"What binds is the number of operations: calling them takes at least {called:.0%} of our time."
     if row["product_time"] < 1 - row["product_time"]:
         return (
-            "What binds are the operations that are no products, such as exponentials, norms and copies: they take "
-            f"{1 - row['product_time']:.0%} of the time within operations."
+            f"What binds are the operations that are no products: they take {1 - row['product_time']:.0%} of the time within "
+            f"operations{_longest(row)}."
         )
     rate = row["products"] / (row["ours"] * row["product_time"])
     return (
         f"What binds are products that do not reach the rate of a large one: they take {row['product_time']:.0%} of the time "
         f"within operations and run at {rate:.0%} of that rate."
     )
+
+
+def _longest(row: Record) -> str:
+    """The longest of the operations that are no products, where the record names them."""
+    named = [f"`{name}` {each:.0%}" for name, each in row.get("other_time", {}).items()]
+    return f", the longest of them {', '.join(named)}" if named else ""
 
 
 def _limit(row: Record) -> str:

@@ -7,8 +7,9 @@ and writes when each does so once; views move nothing. NumPy and SciPy are not s
 
 import math
 import time
-from collections.abc import Callable, Container
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -19,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, 
 
 # Operands above this come from memory, at a rate measured on larger ones; below it a cache may hold them.
 CACHE_BYTES = 64 * 2**20
+NAMED = 4  # operations that are told by name
 _PRODUCT_SIZE = 1024
 _COPIES = {"cache": 2**19, "memory": 4 * CACHE_BYTES}  # of three vectors together
 
@@ -33,6 +35,7 @@ class Work:
         memory_bytes: by the others.
         operations: how many PyTorch operations that are not views.
         product_time: share of the time within operations that products, convolutions, attention and factorizations took.
+        other_time: by name, the shares that the other operations took, the longest ``NAMED`` of them.
         seconds: of the call, when it was timed without a counter.
         seen: share of that time within PyTorch operations; NaN when it was not timed.
     """
@@ -42,6 +45,7 @@ class Work:
     memory_bytes: float
     operations: float
     product_time: float = math.nan
+    other_time: Mapping[str, float] = field(default_factory=dict)
     seconds: float = math.nan
     seen: float = math.nan
 
@@ -75,13 +79,17 @@ class _Traffic(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch lea
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.products = products
         self.cached, self.memory, self.operations, self.seconds, self.product_seconds = 0, 0, 0, 0.0, 0.0
+        self.others: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         started = time.perf_counter()
         out = func(*args, **(kwargs or {}))
         passed = time.perf_counter() - started
         self.seconds += passed
-        self.product_seconds += passed if func._overloadpacket in self.products else 0.0
+        if func._overloadpacket in self.products:
+            self.product_seconds += passed
+        else:
+            self.others[func._overloadpacket.__name__.strip("_")] += passed  # type: ignore[assignment]  # seconds, not a count
         returns = func._schema.returns
         if not any(r.alias_info is not None and not r.alias_info.is_write for r in returns):
             moved = sum(_storage(leaf) for leaf in tree_leaves((args, kwargs, out)) if isinstance(leaf, Tensor))
@@ -115,6 +123,7 @@ def count(call: Callable[[], object], *, timed: bool = True) -> Work:
         memory_bytes=float(traffic.memory),
         operations=float(traffic.operations),
         product_time=traffic.product_seconds / max(traffic.seconds, 1e-12),
+        other_time={name: passed / max(traffic.seconds, 1e-12) for name, passed in traffic.others.most_common(NAMED)},
         seconds=seconds,
         seen=min(1.0, traffic.seconds / seconds) if timed else math.nan,
     )

@@ -42,7 +42,9 @@ def test_a_missed_target_says_by_how_much_and_what_binds() -> None:
     assert "they take 80% of the time within operations and run at 25% of that rate" in slow
     other = measured.verdicts(record(row(target=8.0, product_time=0.3))).text
     assert "no products" in other
-    assert "take 70% of the time" in other
+    assert "take 70% of the time within operations." in other
+    named = measured.verdicts(record(row(target=8.0, product_time=0.3, other_time={"softmax": 0.3, "copy": 0.2}))).text
+    assert "70% of the time within operations, the longest of them `softmax` 30%, `copy` 20%." in named
 
 
 def test_rounds_on_both_sides_of_the_plain_loop_are_level_and_not_slower() -> None:

@@ -43,6 +43,9 @@ def test_bytes_are_operands_and_views_move_none() -> None:
     assert (done.bytes, done.operations, done.flops) == (3 * 400, 1, 0)
     assert 0 < done.seen <= 1
     assert done.product_time == 0
+    longest = work.count(lambda: torch.ones(300, 300).softmax(1).exp() @ torch.ones(300, 300), timed=False)
+    assert set(longest.other_time) == {"ones", "softmax", "exp"}
+    assert sum(longest.other_time.values()) + longest.product_time == pytest.approx(1)
     assert work.count(lambda: torch.ones(300, 300) @ torch.ones(300, 300), timed=False).product_time > 0.3
     assert work.count(lambda: x.view(10, 10).T[2:].unsqueeze(0), timed=False).bytes == 0
     wide = torch.ones(1, 100).expand(50, 100)
