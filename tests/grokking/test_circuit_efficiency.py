@@ -90,7 +90,10 @@ def test_checks_on_planted_records() -> None:
     assert not checks.table_grows(planted(random=(900.0, 1800.0, 3400.0, 3600.0))).holds
     assert not checks.same_place(checks.read_early(planted(early=0.6))).holds
     assert not checks.crossing_is_the_place(planted(true=(700.0, 1400.0, 1500.0, 1600.0))).holds
-    assert not checks.crossing_is_the_place(checks.random_as_true(fine)).holds
+    priced = fine.assign(cost=fine.cost * xr.DataArray([1.0, 1.5, 2.25], dims="target"))
+    assert checks.crossing_is_the_place(priced).holds
+    assert checks.table_crossing(checks.unequal_losses(priced)).values == pytest.approx([0.2 / 2.25] * 2)
+    assert not checks.crossing_is_the_place(checks.unequal_losses(priced)).holds
     assert not checks.table_grows(checks.rule_as_table(fine)).holds
     assert not checks.fitted(planted(train=0.5)).holds
     assert not checks.fitted_from_the_rule(planted(train=0.5)).holds

@@ -213,6 +213,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         ("random_crossing", checks.random_crossing(result)),
         ("table_crossing", checks.table_crossing(result)),
         ("agreement", checks.agreement(result)),
+        ("random_agreement", checks.random_crossing(result) / checks.place(result)),
     ):
         found |= {name: float(values.median()), f"{name}_low": float(values.min()), f"{name}_high": float(values.max())}
     for number, fraction in enumerate(result.fraction.values):
@@ -226,6 +227,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         }
         if "fresh" in result.arm:
             found[f"fresh_{number}"] = float(ends.test_accuracy.sel(arm="fresh").median())
+            found[f"fresh_cost_{number}"] = float(checks.costs(result).isel(fraction=number).sel(arm="fresh").median())
     return found
 
 
@@ -272,8 +274,8 @@ CLAIMS = (
         source="this book",
         check=checks.crossing_is_the_place,
         control=Control(
-            says="random labels in the place of true ones",
-            change=checks.random_as_true,
+            says="unequal losses: the rule's cost read at the largest target, the tables' at the smallest",
+            change=checks.unequal_losses,
             manipulation=checks.fitted,
         ),
     ),

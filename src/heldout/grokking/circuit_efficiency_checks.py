@@ -142,10 +142,16 @@ def read_early(result: xr.Dataset) -> xr.Dataset:
     return result.isel(step=slice(0, until + 1))
 
 
-def random_as_true(result: xr.Dataset) -> xr.Dataset:
-    """A control: costs of random labels in the place of those of memorized true labels; the rule's cost as it was."""
+def unequal_losses(result: xr.Dataset) -> xr.Dataset:
+    """A control: the rule's cost is read at the largest of the target losses, those of memorized true labels at the smallest."""
     changed = result.copy(deep=True)
-    most = float(result.fraction[-1])
-    random = result.cost.sel(arm="random").where(result.fraction < most, result.cost.sel(arm="grokked"))
-    changed.cost.loc[{"arm": "grokked"}] = random.transpose(*changed.cost.sel(arm="grokked").dims)
+    rule, table = (result.cost.sel(arm="grokked", target=loss, drop=True) for loss in _ends(result))
+    read = table.where(result.fraction < float(result.fraction[-1]), rule)
+    where = {"arm": "grokked", "target": target(result)}
+    changed.cost.loc[where] = read.transpose(*changed.cost.sel(where).dims)
     return changed
+
+
+def _ends(result: xr.Dataset) -> tuple[float, float]:
+    """Largest and smallest target loss."""
+    return float(result.target.max()), float(result.target.min())
