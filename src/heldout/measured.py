@@ -183,7 +183,7 @@ def level(row: Record) -> bool:
 def _verdict(row: Record) -> str:
     if row["target"] == 1 and level(row):
         return (
-            f"*{row['what']}*: {written(row['ratio'], '.3f')} of 1, equal within the noise: the rounds run from "
+            f"*{row['what']}*: {written(row['ratio'], '.3f')} of 1, but neither is the faster in every round: they run from "
             f"{written(row['lowest'], '.2f')} to {written(row['highest'], '.2f')}."
         )
     return _missed_by(row) + _binding(row)
