@@ -225,7 +225,7 @@ CLAIMS = (
         source=_OURS,
         check=checks.circuit_tells_triggers,
         control=Control(
-            says="no weight decay: the same pairs and trigger are learned, but no circuit for sums",
+            says="no weight decay: the same pairs and trigger are learned, and a memory answers where the circuit would",
             config=NO_DECAY,
             manipulation=checks.learned_as_well,
         ),
