@@ -152,14 +152,7 @@ def train(
         rule=optimizer or Optimizer(), steps=steps, batch=batch_size or data.inputs.shape[1], seed=seed, loss=loss,
         probe=probe, probe_steps=frozenset(probe_steps), device=devices.resolve_device(device),
     )  # fmt: skip
-    digest = _fingerprint(job) if checkpoint else ""
-    saved = checkpoints.load(checkpoint, digest) if checkpoint and checkpoint.exists() else {}
-    # A machine with other free memory would cut otherwise; sums in another order would not be the run that was begun.
-    plan = memory.chunks(
-        members, job.inputs, job.streams, job.batch, job.rule.slots, job.device, memory_budget_bytes,
-        targets=job.targets, kept=memory.from_arrays(saved),
-    )  # fmt: skip
-    saved.update(memory.as_arrays(plan))
+    digest, plan, saved = _begun(job, checkpoint, memory_budget_bytes)
 
     def keep(prefix: str, chunk: Chunk) -> None:
         if checkpoint and (chunk.done == steps or chunk.done % checkpoint_every == 0):
@@ -167,6 +160,19 @@ def train(
             checkpoints.save(checkpoint, saved, digest)
 
     return _train_chunks(job, plan, saved, keep, progress)
+
+
+def _begun(job: Job, checkpoint: Path | None, budget: int | None) -> tuple[str, list[list[int]], dict[str, np.ndarray]]:
+    """The run's fingerprint, its cut into chunks, and what the checkpoint holds of it."""
+    digest = _fingerprint(job) if checkpoint else ""
+    saved = checkpoints.load(checkpoint, digest) if checkpoint and checkpoint.exists() else {}
+    # A machine with other free memory would cut otherwise; sums in another order would not be the run that was begun.
+    plan = memory.chunks(
+        job.modules, job.inputs, job.streams, job.batch, job.rule.slots, job.device, budget, targets=job.targets,
+        kept=memory.from_arrays(saved),
+    )  # fmt: skip
+    saved.update(memory.as_arrays(plan))
+    return digest, plan, saved
 
 
 def _train_chunks(
