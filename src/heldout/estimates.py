@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from heldout import experiment, reductions, store, work
+from heldout import experiment, reductions, single_updates, store, work
 from heldout.data import DataError
 from heldout.experiment import Experiment
 
@@ -29,7 +29,6 @@ FEW = (4, 16, 48)
 QUANTITIES = ("flops", "cached_bytes", "memory_bytes", "operations")
 _LOOKS = ("looks", "probes", "num_probes")
 _BETWEEN_LOOKS = ("probe_every", "look_every")
-_SHORT_OF_LOOKS = ("first_look",)
 
 
 class NoEstimateError(Exception):
@@ -76,8 +75,11 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
     way = reductions.REDUCED.get(name)
     if way is None or getattr(config, way.field) <= max(way.sizes):
         return _as_it_is(module, small, limit)
-    each_limit = limit / len(way.sizes)
-    found = [_as_it_is(module, dataclasses.replace(small, **{way.field: size}), each_limit) for size in way.sizes]
+    sizes = [dataclasses.replace(small, **{way.field: size}) for size in way.sizes]
+    if name in reductions.ONE_ALONE:
+        found = [_from_single_updates(module, one) for one in sizes]
+    else:
+        found = [_as_it_is(module, one, limit / len(sizes), together=True) for one in sizes]
     return _extrapolated(found, way, getattr(config, way.field), {n: getattr(config, n) for n in found[0].each})
 
 
@@ -90,7 +92,7 @@ def _extrapolated(found: list[Estimate], way: reductions.Reduction, size: int, t
     missed, each = max(one.missed for one in found), {}
     for name in times:
         rows = [one.each[name] for one in found]
-        seen = np.array([[row.flops, row.bytes, 0.0, row.operations] for row in rows])
+        seen = np.array([_row(row, together=True) for row in rows])
         factors = np.linalg.solve(powers[:-2], seen[:-1])
         there = seen[-1] > 0
         missed = max(missed, float(np.abs((powers[-2] @ factors)[there] / seen[-1][there] - 1).max()))
@@ -99,15 +101,28 @@ def _extrapolated(found: list[Estimate], way: reductions.Reduction, size: int, t
         raise NoEstimateError(
             f"the last run differs by {missed:.0%} from a polynomial of degree {way.degree} in {way.field}"
         )
-    total = sum(times[name] * _row(one) for name, one in each.items())
+    total = sum(times[name] * _row(one, together=True) for name, one in each.items())
     return Estimate(updates=_work(np.asarray(total)), each=each, missed=missed, reduced={way.field: way.sizes})
 
 
-def _row(one: work.Work) -> np.ndarray:
-    return np.array([getattr(one, quantity) for quantity in QUANTITIES])
+def _row(one: work.Work, *, together: bool) -> np.ndarray:
+    """The quantities; with all bytes as if from caches where ``together``."""
+    moved = (one.bytes, 0.0) if together else (one.cached_bytes, one.memory_bytes)
+    return np.array([one.flops, *moved, one.operations])
 
 
-def _as_it_is(module: Experiment, config: Any, limit: float) -> Estimate:
+def _from_single_updates(module: Experiment, config: Any) -> Estimate:
+    """From one update each of two and three seeds; one of four checks them."""
+    (field,) = update_fields(config)
+    few = [dataclasses.replace(config, num_seeds=seeds, **{field: FEW[0]}) for seeds in (2, 3, 4)]
+    two, three, four = (_row(single_updates.work_of_one(module, one), together=True) for one in few)
+    told, there = two + 2 * (three - two), four > 0
+    missed = float(np.abs(told[there] / four[there] - 1).max())
+    every = two + (config.num_seeds - 2) * (three - two)
+    return Estimate(updates=_work(getattr(config, field) * every), each={field: _work(every)}, missed=missed)
+
+
+def _as_it_is(module: Experiment, config: Any, limit: float, *, together: bool = False) -> Estimate:
     """From runs of few updates at the config's own sizes."""
     fields = [name for name in update_fields(config) if getattr(config, name) > 0]
     if not fields:
@@ -115,7 +130,7 @@ def _as_it_is(module: Experiment, config: Any, limit: float) -> Estimate:
     started, missed, refused = time.process_time(), math.nan, ""
     for base in FEW:
         try:
-            unknowns, missed = _fitted(module, config, fields, base, started + limit)
+            unknowns, missed = _fitted(module, config, fields, base, started + limit, together)
         except DataError:  # says nothing of the preset
             raise
         except (ValueError, IndexError, RuntimeError, OSError) as error:
@@ -133,7 +148,9 @@ def _as_it_is(module: Experiment, config: Any, limit: float) -> Estimate:
     raise NoEstimateError(f"the last run differs by {missed:.0%} from a cost in proportion to updates and seeds")
 
 
-def _fitted(module: Experiment, config: Any, fields: list[str], base: int, until: float) -> tuple[np.ndarray, float]:
+def _fitted(
+    module: Experiment, config: Any, fields: list[str], base: int, until: float, together: bool
+) -> tuple[np.ndarray, float]:
     """The unknowns from runs of ``base`` updates and more, and by how much the last run misses what they say of it."""
     quiet, seeds, first = _first(module, config, fields, base)
     # With updates of two kinds looks cannot be as few in every run, so their cost is an unknown of its own.
@@ -144,14 +161,15 @@ def _fitted(module: Experiment, config: Any, fields: list[str], base: int, until
             raise NoEstimateError(f"runs of {base} to {5 * base} updates take too long to be counted on one core")
         found.append(_counted(module, quiet, design))
     rows = np.array([design.row(looks=dense) for design in designs])
-    seen = np.array([[getattr(one, quantity) for quantity in QUANTITIES] for one in found])
+    seen = np.array([_row(one, together=together) for one in found])
     unknowns = np.linalg.solve(rows[:-1], seen[:-1])
     there = seen[-1] > 0
     return unknowns, float(np.abs((rows[-1] @ unknowns)[there] / seen[-1][there] - 1).max())
 
 
 def _work(row: np.ndarray) -> work.Work:
-    return work.Work(**{quantity: max(0.0, float(value)) for quantity, value in zip(QUANTITIES, row, strict=True)})
+    flops, cached, memory, operations = (max(0.0, float(value)) for value in row)
+    return work.Work(flops=flops, cached_bytes=cached, memory_bytes=memory, operations=operations)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +215,7 @@ def _few_looks(config: Any, looks: int | None, *, often: bool) -> dict[str, int]
     names = {field.name for field in dataclasses.fields(config)}
     far = 100 * max(5 * FEW[-1], *(getattr(config, name) for name in update_fields(config)))
     changes = {} if often else {name: far for name in _BETWEEN_LOOKS if name in names}
-    changes |= {name: 1 for name in _SHORT_OF_LOOKS if name in names}
+    changes |= {"first_look": 1} if "first_look" in names else {}
     return {**changes, **({n: looks for n in _LOOKS if n in names} if looks else {})}
 
 

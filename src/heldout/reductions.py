@@ -35,6 +35,11 @@ ASIDE: dict[str, dict[str, Callable[[Any], Any]]] = {
 }
 
 
+# Where what follows the updates has no fixed cost: a run is ended after its third update, and that one is counted. They call
+# ``progress`` after every update, and all updates are of one kind.
+ONE_ALONE = {"nonidentifiability.rule_extrapolation"}
+
+
 def aside(name: str, config: Any) -> dict[str, Any]:
     """The changes of an experiment's config that leave its updates as they are."""
     return {field: value(config) for field, value in ASIDE.get(name, {}).items()}

@@ -7,38 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from heldout import estimates, experiment, reductions, work
+from heldout import estimates, experiment, reductions, single_updates, work
 from heldout.experiment import Experiment
 
 
-class EnoughError(Exception):
-    """Ends a run whose update has been counted."""
-
-
 def of_an_update(module: Experiment, config: Any) -> np.ndarray:
-    """Operations of products, bytes and PyTorch operations between the second and the third call of ``progress``."""
-    modes: list[Any] = []
-    found: list[float] = []
-    calls = iter(range(10))
-
-    def progress(*_: int) -> None:
-        call = next(calls)
-        if call == 1:
-            modes.extend((FlopCounterMode(display=False), work._Traffic(())))
-            for mode in modes:
-                mode.__enter__()
-        elif call == 2:
-            for mode in reversed(modes):
-                mode.__exit__(None, None, None)
-            counter, traffic = modes
-            found.extend((counter.get_total_flops(), traffic.cached + traffic.memory, traffic.operations))
-            raise EnoughError
-
-    with pytest.raises(EnoughError):
-        module.run(config, device="cpu", progress=progress)
-    return np.array(found, dtype=float)
+    """Operations of products, bytes and PyTorch operations of one update."""
+    found = single_updates.work_of_one(module, config)
+    return np.array([found.flops, found.bytes, found.operations])
 
 
 def small(name: str) -> tuple[Experiment, Any]:
@@ -100,6 +77,20 @@ def test_a_larger_preset_follows_from_smaller_ones(reduced: bool, monkeypatch: p
     assert made.updates.flops == pytest.approx(3 * 1000 * 2 * 50 * 8 * 8)
     # The operands of the product, and what two calls write to make them.
     assert made.updates.bytes == pytest.approx(3 * 1000 * 4 * (2 * (50 * 8 + 64) + 50 * 8), rel=1e-6)
+
+
+def test_one_update_alone_is_what_a_whole_run_says() -> None:
+    module = experiment.find("grokking.modular_addition")
+    config = replace(module.SMOKE, steps=40, probe_every=40)
+    made, one = estimates._as_it_is(module, config, 60.0), estimates._from_single_updates(module, config)
+    assert one.missed < 1e-9
+    for name in ("flops", "bytes"):
+        assert getattr(one.updates, name) == pytest.approx(getattr(made.updates, name), rel=1e-6)
+
+
+def test_a_run_that_ends_too_early_is_no_count() -> None:
+    with pytest.raises(ValueError, match="steps: must be more than 2"):
+        single_updates.work_of_one(SimpleNamespace(run=lambda *_, **__: None), Config())  # type: ignore[arg-type]
 
 
 def test_what_is_no_polynomial_is_no_estimate() -> None:

@@ -1,0 +1,51 @@
+"""The work of one update alone, counted between two calls of ``progress``; nothing after it is computed."""
+
+from contextlib import ExitStack
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from heldout import work
+from heldout.experiment import Experiment
+
+_BEFORE = 2  # updates whose end is waited for: the first one allocates
+
+
+class _EnoughError(Exception):
+    """The update has been counted."""
+
+
+def work_of_one(module: Experiment, config: Any) -> work.Work:
+    """Count the third update of a run that calls ``progress`` after each.
+
+    Raises:
+        ValueError: the run ended before it.
+    """
+    found: list[work.Work] = []
+    with ExitStack() as modes:
+        counter = FlopCounterMode(display=False, custom_mapping=work.formulas())
+        traffic = work._Traffic(())
+
+        def progress(done: int, _: int) -> None:
+            if done == _BEFORE:
+                modes.enter_context(traffic)
+                modes.enter_context(counter)
+            elif done > _BEFORE:
+                modes.close()
+                found.append(_counted(counter, traffic))
+                raise _EnoughError
+
+        try:
+            module.run(config, device="cpu", progress=progress)
+        except _EnoughError:
+            return found[0]
+    raise ValueError(f"steps: must be more than {_BEFORE}, and progress called after each")
+
+
+def _counted(counter: FlopCounterMode, traffic: work._Traffic) -> work.Work:
+    return work.Work(
+        flops=float(counter.get_total_flops()),
+        cached_bytes=float(traffic.cached),
+        memory_bytes=float(traffic.memory),
+        operations=float(traffic.operations),
+    )
