@@ -11,6 +11,7 @@ from heldout.work import Rates, Work
 CHANGED = "the preset has changed since it was counted"
 # Seconds asked of one large GPU for all updates of a preset, or of one of its seeds.
 ASKED = {
+    "double_descent.convolutional": (600.0, "all"),
     "grokking.one_layer_transformer": (10.0, "one seed"),
     "grokking.toy_phases": (20.0, "all"),
     "quanta.exponents": (360.0, "all"),

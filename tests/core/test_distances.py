@@ -94,3 +94,19 @@ def test_panel_shows_every_pair_and_marks_the_constructed(planted: xr.Dataset) -
     assert max(widths) == pytest.approx(0.701)
     plt.close("all")
     assert "first to rise: elsewhere" in panel.describe(planted)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"),
+    [
+        ("training mean squared error", "training loss"),
+        ("divergence in nats a sequence", "divergence"),
+        ("loss on the pairs, in nats", "loss on pairs"),
+    ],
+)
+def test_panel_names_what_is_matched(planted: xr.Dataset, recorded: str, said: str) -> None:
+    planted.loss_difference.attrs["long_name"] = f"absolute difference of {recorded}"
+    axes = panel.plot(planted)
+    assert any(text.get_text().endswith(f"of {said}") for text in axes.texts)
+    plt.close("all")
+    assert panel.describe(planted).startswith(f"Distances between pairs of models at equal {said}.")

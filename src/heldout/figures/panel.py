@@ -10,6 +10,7 @@ from heldout.prose import written
 
 COLORS = {"train": style.MUTED, "test": style.BLUE, "elsewhere": style.VERMILION}
 HEIGHT = 0.24
+MATCHED = {"divergence": "divergence", "loss on the pairs": "loss on pairs"}  # else the training loss
 
 
 def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -45,8 +46,8 @@ def plot(result: xr.Dataset, ax: Axes | None = None) -> Axes:
             va="center",
         )
     ax.annotate(
-        "largest |difference|\nof training loss", (1, 1), xycoords="axes fraction", xytext=(6, 2), textcoords="offset points",
-        fontsize=8, color=style.MUTED,
+        f"largest |difference|\nof {matched(result)}", (1, 1), xycoords="axes fraction", xytext=(6, 2),
+        textcoords="offset points", fontsize=8, color=style.MUTED,
     )  # fmt: skip
     ax.invert_yaxis()
     ax.set(
@@ -66,4 +67,10 @@ def describe(result: xr.Dataset) -> str:
         f"elsewhere {float(middle.sel(pair=pair, set='elsewhere')):.2f}, first to rise: {rises.sel(pair=pair).item()}."
         for pair in result.pair.values
     ]
-    return "Distances between pairs of models at equal training loss. " + " ".join(sentences)
+    return f"Distances between pairs of models at equal {matched(result)}. " + " ".join(sentences)
+
+
+def matched(result: xr.Dataset) -> str:
+    """What the pairs have in common, in a word or two: the record's name of it where that is no training loss."""
+    name = str(result.loss_difference.attrs.get("long_name", ""))
+    return next((short for part, short in MATCHED.items() if part in name), "training loss")
