@@ -179,6 +179,30 @@ def test_without_a_network_that_fits_there_is_no_gap() -> None:
     assert not checks.both_fit(checks.correct_at_the_same_widths(never)).holds
 
 
+def test_copying_the_label_of_the_nearest_picture_has_a_reach_of_one() -> None:
+    draw = np.random.default_rng(0)
+    correct, right = draw.integers(0, 10, 200), draw.integers(0, 10, 500)
+    nearest = draw.integers(0, 200, 500)
+    right[:400] = correct[nearest[:400]]  # the neighbor is right for these, and by chance for some others
+    clean = float((correct[nearest] != right).mean())
+    reaches = []
+    for _ in range(400):
+        moved = draw.random(200) < 0.2
+        given = np.where(moved, (correct + draw.integers(1, 10, 200)) % 10, correct)
+        reaches.append(float(checks.reach(xr.DataArray((given[nearest] != right).mean()), xr.DataArray(clean), 0.2)))
+    assert np.mean(reaches) == pytest.approx(1, abs=4 * np.std(reaches) / 20)
+    assert checks.reach(xr.DataArray(0.1), xr.DataArray(0.1), 0.2) == 0
+
+
+def test_the_nearest_neighbor_by_loops() -> None:
+    found = explore.nearest_neighbor(conv.SMOKE)
+    inputs, labels = conv.sample(conv.SMOKE, [1])
+    n, used = conv.SMOKE.num_train, conv.SMOKE.num_train + conv.SMOKE.num_validation
+    closest = [int((inputs[0, :n] - one).square().sum(1).argmin()) for one in inputs[0, used:]]
+    wrong = (labels[0, -1][closest] != labels[0, -1, used:]).double().mean()
+    assert float(found.sel(seed=1).isel(noise=-1)) == pytest.approx(float(wrong), abs=1.5 / conv.SMOKE.num_test)
+
+
 def test_the_figure_and_the_explorables_are_built(smoke: xr.Dataset) -> None:
     axes = conv.plot(smoke)
     assert "channels" in axes.get_xlabel()

@@ -211,6 +211,6 @@ def describe(result: xr.Dataset) -> str:
     return (
         f"Share of test pictures misclassified against the channels of the first convolution, on a log scale. With "
         f"{n['noise']:.0%} wrong labels it falls to {n['valley']:.2f} at {n['valley_width']} channels, stands at {n['peak']:.2f} "
-        f"at {n['peak_width']}, near where the training error reaches zero, and ends at {n['end']:.2f} at {n['last_width']}. "
-        f"Stopped early, it ends at {n['stopped_end']:.2f}; without wrong labels at {n['clean_end']:.3f}."
+        f"at {n['peak_width']} and ends at {n['end']:.2f} at {n['last_width']}; from {n['fit_width']:.0f} channels on networks "
+        f"fit their labels. Stopped early, it ends at {n['stopped_end']:.2f}; without wrong labels at {n['clean_end']:.3f}."
     )

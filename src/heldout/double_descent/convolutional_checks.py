@@ -27,6 +27,7 @@ from heldout.double_descent.trained_network_checks import (
 
 THIRD = 3.0  # the peak is looked at after the whole training, and after the first third of it
 GAP = 0.05  # two networks that fit the same labels differ when their test errors are this far apart
+EXACT = 0.01  # a stricter fit, of which the page tells the gap too
 MOST = 0.8  # share of the seeds in which a claim about each seed must hold
 
 
@@ -74,16 +75,13 @@ def moved(result: xr.Dataset) -> xr.DataArray:
 def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
     """What the page quotes: medians over seeds, rises of the mean over seeds, intervals by bootstrap over seeds."""
     final, clean = at_end(noisy(result)), at_end(result).isel(noise=0)
-    third = at_earlier_epoch(noisy(result), THIRD)
     found = turns(final)
     typical = found.median("seed")
     risen, stopped = mean_rise(final), at_best_epoch(noisy(result))
     clean_risen, stopped_risen = mean_rise(clean), mean_rise(stopped)
     end_gap, end_low, end_high = bootstrap_interval((found.end - found.valley).values)
-    gaps, clean_gaps = fit_gap(result), fit_gap(correct_at_the_same_widths(result))
-    at_peak = final.sel(width=float(typical.peak_width), method="nearest")
-    share = float(result.noise[-1])
-    reaches = reach(final.test_error, clean.test_error, share)
+    fits = interpolation_width(final)
+    same_place = ((final.width <= FACTOR * fits) & (fits <= FACTOR * final.width)).sum("width")
     return {
         "noise": float(result.noise[-1]),
         "seeds": result.sizes["seed"],
@@ -93,12 +91,13 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "epochs": round(float(result.epoch[-1])),
         "first_width": int(result.width[0]),
         "last_width": int(result.width[-1]),
+        "num_widths": result.sizes["width"],
         "last_parameters": int(result.parameters[-1]),
         "valley": float(typical.valley),
         "valley_width": int(typical.valley_width),
         "peak": float(typical.peak),
         "peak_width": int(typical.peak_width),
-        "peak_parameters": int(at_peak.parameters),
+        "peak_parameters": int(final.parameters.sel(width=float(typical.peak_width), method="nearest")),
         "rise": risen.value,
         "rise_low": risen.low,
         "rise_high": risen.high,
@@ -106,29 +105,85 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
         "end_minus_valley": end_gap,
         "end_minus_valley_low": end_low,
         "end_minus_valley_high": end_high,
-        "fit_width": float(interpolation_width(final).median("seed")),  # NaN: no width fits
+        "fit_width": float(fits.median("seed")),  # NaN: no width fits
         "seeds_in_place": int((offset(final) <= FACTOR).sum()),
-        "third": round(float(third.epoch)),
-        "third_peak_width": int(turns(third).peak_width.median("seed")),
-        "third_fit_width": float(interpolation_width(third).median("seed")),
-        "third_at_peak": float(third.test_error.sel(width=float(typical.peak_width), method="nearest").median("seed")),
-        "end_at_peak": float(at_peak.test_error.median("seed")),
-        "third_end": float(third.test_error.isel(width=-1).median("seed")),
-        "seeds_moved": int((moved(result) > 1).sum()),
-        "seeds_with_gap": int((gaps > GAP).sum()),
-        "gap": float(gaps.median("seed")),
-        "clean_gap": float(clean_gaps.median("seed")),
+        "same_place_least": int(same_place.min()),
+        "same_place_most": int(same_place.max()),
         "clean_end": float(clean.test_error.isel(width=-1).median("seed")),
         "clean_rise": clean_risen.value,
         "clean_rise_high": clean_risen.high,
         "stopped_end": float(stopped.test_error.isel(width=-1).median("seed")),
         "stopped_rise": stopped_risen.value,
         "stopped_rise_high": stopped_risen.high,
-        "reach_fit": float(reaches.where(final.width == interpolation_width(final)).max("width").median("seed")),
-        "reach_end": float(reaches.isel(width=-1).median("seed")),
-        "reach_stopped": float(reach(stopped.test_error, clean.test_error, share).median("seed").isel(width=-1)),
         "stopped_train": float(stopped.train_error.isel(width=-1).median("seed")),
+        **_later(result, int(typical.peak_width)),
+        **_gaps(result),
+        **_reaches(result),
     }
+
+
+def _later(result: xr.Dataset, peak_width: int) -> dict[str, float | int]:
+    """From a third of the training to its end: how the networks at the peak change, and the widest."""
+    final, third = at_end(noisy(result)), at_earlier_epoch(noisy(result), THIRD)
+    change = final.test_error - third.test_error
+    narrow, wide = change.sel(width=peak_width, method="nearest", drop=True), change.isel(width=-1, drop=True)
+    third_peaks, factors = turns(third).peak_width, moved(result)
+    along = noisy(result)
+    best = along.isel(epoch=along.test_error.argmin("epoch")).train_error.where(along.width >= peak_width)
+    return {
+        "third": round(float(third.epoch)),
+        "third_fit_width": float(interpolation_width(third).median("seed")),
+        "third_train_at_peak": float(third.train_error.sel(width=peak_width, method="nearest").median("seed")),
+        "third_at_peak": float(third.test_error.sel(width=peak_width, method="nearest").median("seed")),
+        "end_at_peak": float(final.test_error.sel(width=peak_width, method="nearest").median("seed")),
+        "third_end": float(third.test_error.isel(width=-1).median("seed")),
+        "seeds_moved": int((factors > 1).sum()),
+        "moved_least": float(factors.min()),
+        "moved_most": float(factors.max()),
+        "seeds_at_edge": int((third_peaks == result.width[-1]).sum()),
+        **_spread("best_train", best),
+        **_spread("worse_at_peak", narrow),
+        **_spread("worse_widest", wide),
+        "seeds_widest_better": int((wide < 0).sum()),
+        "seeds_narrow_more": int((narrow > wide).sum()),
+    }
+
+
+def _gaps(result: xr.Dataset) -> dict[str, float | int]:
+    """Test error of a network that just fits, minus that of the widest; and the losses at which the two stand."""
+    final = at_end(noisy(result))
+    gaps, just = fit_gap(result), final.width == interpolation_width(final)
+    every = final.width.where(final.train_error.max("seed") <= EXACT)
+    full = final.test_error.where(final.width == every.min()).max("width") - final.test_error.isel(width=-1, drop=True)
+    return {
+        "seeds_with_gap": int((gaps > GAP).sum()),
+        **_spread("gap", gaps),
+        **_spread("clean_gap", fit_gap(correct_at_the_same_widths(result))),
+        **_spread("own_gap", fit_gap(without_noise(result))),
+        "exact": EXACT,
+        "exact_width": float(every.min()),
+        **_spread("exact_gap", full),
+        "just_loss": float(final.train_loss.where(just).max("width").median("seed")),
+        "widest_loss": float(final.train_loss.isel(width=-1).median("seed")),
+    }
+
+
+def _reaches(result: xr.Dataset) -> dict[str, float | int]:
+    """The reach of a wrong label in networks that just fit, in the widest, and in the widest stopped early."""
+    final, clean = at_end(noisy(result)), at_end(result).isel(noise=0).test_error
+    share, just = float(result.noise[-1]), final.width == interpolation_width(final)
+    reaches = reach(final.test_error, clean, share)
+    stopped = reach(at_best_epoch(noisy(result)).test_error, clean, share)
+    return {
+        **_spread("reach_fit", reaches.where(just).max("width")),
+        **_spread("reach_end", reaches.isel(width=-1)),
+        **_spread("reach_stopped", stopped.isel(width=-1)),
+    }
+
+
+def _spread(name: str, values: xr.DataArray) -> dict[str, float]:
+    """Median, smallest and largest seed."""
+    return {name: float(values.median()), f"{name}_low": float(values.min()), f"{name}_high": float(values.max())}
 
 
 SOURCE = "Nakkiran et al. 2020, arXiv 1912.02292"
