@@ -13,6 +13,14 @@ from heldout.grokking.explore.which_circuit import forgetting
 from heldout.grokking.modular import split
 
 
+def test_the_progress_of_a_stage_does_not_depend_on_how_its_ensemble_is_cut() -> None:
+    told: list[tuple[int, int]] = []
+    heard = grokked.stage(lambda done, total: told.append((done, total)), 40, 10, 60)
+    for done in (5, 10, 15, 20, 25, 30):  # three chunks of ten updates each
+        heard(done, 30)
+    assert told == [(41, 60), (43, 60), (45, 60), (46, 60), (48, 60), (50, 60)]
+
+
 def test_the_second_training_against_a_plain_loop() -> None:
     config = replace(
         ungrokking.SMOKE, num_seeds=1, first_steps=20, steps=10, num_probes=2, fractions=(0.5,), weight_decays=(1.0,)

@@ -98,7 +98,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     total = config.first_steps + len(grid) * config.steps
     start, _ = grokked_members(
         config.modulus, config.hidden_size, seeds, fraction=config.first_fraction, steps=config.first_steps,
-        learning_rate=config.learning_rate, weight_decay=1.0, device=device, progress=stage(progress, 0, total),
+        learning_rate=config.learning_rate, weight_decay=1.0, device=device,
+        progress=stage(progress, 0, config.first_steps, total),
     )  # fmt: skip
     probed = log_spaced_steps(config.steps, config.num_probes)
     shape = (len(seeds), len(config.arms), len(config.penalties), len(config.fractions))
@@ -110,7 +111,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         history = train_on_pairs(
             networks, data, steps=config.steps, probe_steps=probed, learning_rate=config.learning_rate,
             weight_decay=config.penalties[i], optimizer=ADAM, device=device,
-            progress=stage(progress, config.first_steps + number * config.steps, total),
+            progress=stage(progress, config.first_steps + number * config.steps, config.steps, total),
         )  # fmt: skip
         where = config.arms.index(arm)
         for name, values in found.items():

@@ -102,7 +102,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
             history = train_on_pairs(
                 members(config.modulus, config.hidden_size, seeds), data, steps=steps, probe_steps=mine,
                 learning_rate=config.learning_rate * times, weight_decay=decay, optimizer=optimizer, device=device,
-                progress=stage(progress, done, total),
+                progress=stage(progress, done, steps, total),
             )  # fmt: skip
             done += steps
             for name, values in found.items():

@@ -47,10 +47,13 @@ def grokked_members(
     return trained, history.values["test_accuracy"][-1].tolist()
 
 
-def stage(progress: Progress, before: int, total: int) -> Progress:
-    """The progress of one training among several: ``before`` updates are done, ``total`` to do in all."""
-    return partial(_stage, progress, before, total)
+def stage(progress: Progress, before: int, steps: int, total: int) -> Progress:
+    """The progress of one training of ``steps`` among several: ``before`` updates are done, ``total`` to do in all.
+
+    The engine counts the updates of every chunk that it cuts an ensemble into, hence the share of its own total.
+    """
+    return partial(_stage, progress, before, steps, total)
 
 
-def _stage(progress: Progress, before: int, total: int, done: int, _: int) -> None:
-    progress(before + done, total)
+def _stage(progress: Progress, before: int, steps: int, total: int, done: int, of: int) -> None:
+    progress(before + steps * done // of, total)

@@ -88,7 +88,8 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     total = config.first_steps + len(grid) * config.steps
     start, reached = grokked_members(
         config.modulus, config.hidden_size, seeds, fraction=config.first_fraction, steps=config.first_steps,
-        learning_rate=config.learning_rate, weight_decay=config.first_decay, device=device, progress=stage(progress, 0, total),
+        learning_rate=config.learning_rate, weight_decay=config.first_decay, device=device,
+        progress=stage(progress, 0, config.first_steps, total),
     )  # fmt: skip
     probed = log_spaced_steps(config.steps, config.num_probes)
     shape = (len(seeds), len(config.weight_decays), len(config.fractions), len(probed))
@@ -97,7 +98,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         history = train_on_pairs(
             start, splits(config.modulus, config.fractions[j], seeds), steps=config.steps, probe_steps=probed,
             learning_rate=config.learning_rate, weight_decay=config.weight_decays[i], device=device,
-            progress=stage(progress, config.first_steps + number * config.steps, total),
+            progress=stage(progress, config.first_steps + number * config.steps, config.steps, total),
         )  # fmt: skip
         for name in CURVES:
             found[name][:, i, j] = history.values[name].T

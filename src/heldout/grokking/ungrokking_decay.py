@@ -99,7 +99,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
     total = config.first_steps + len(config.epsilons) * len(config.fractions) * steps
     start, reached = grokked_members(
         config.modulus, config.hidden_size, seeds, fraction=config.first_fraction, steps=config.first_steps,
-        learning_rate=config.first_rate, weight_decay=1.0, device=device, progress=stage(progress, 0, total),
+        learning_rate=config.first_rate, weight_decay=1.0, device=device, progress=stage(progress, 0, config.first_steps, total),
     )  # fmt: skip
     special = {steps - checks.BACK, round(steps * 2 / 3)}
     probed = sorted({*log_spaced_steps(steps, config.num_probes), *special})
@@ -108,7 +108,7 @@ def run(config: Config, *, device: torch.device, progress: Progress) -> xr.Datas
         for fraction in config.fractions:
             before = config.first_steps + len(found) * steps
             found.append(
-                _second(config, start, seeds, epsilon, fraction, probed, device, stage(progress, before, total))
+                _second(config, start, seeds, epsilon, fraction, probed, device, stage(progress, before, steps, total))
             )
     return _dataset(config, seeds, probed, found, reached)
 
