@@ -702,7 +702,7 @@ def test_no_samples_are_named():
 
 
 def test_a_process_keeps_the_memory_it_freed() -> None:
-    """A process that makes and frees some megabytes again and again has no page faults left once it was taught to keep them."""
+    """What is made and freed a second time begins with a fraction of the page faults once the process was taught to keep it."""
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("only glibc learns from what is freed")
     code = """
@@ -710,17 +710,16 @@ import resource, sys, torch
 from heldout import devices
 if "keep" in sys.argv:
     devices.keep_freed_memory()
-for _ in range(8):
+for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     held = [torch.ones(size * 2**16) for size in (20, 31, 4, 8, 31, 16)]
     held[1] = torch.ones(2**21)
     held.reverse()
     del held
-    last = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(last)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     keeps, gives = (
         int(subprocess.check_output([sys.executable, "-c", code, *how], text=True)) for how in (["keep"], [])
     )
-    assert keeps < 200
-    assert gives > 2000, "nothing to keep: the call is of no use here"
+    # Untaught, glibc learns by itself after a few more rounds, how many depends on where its heap ends.
+    assert keeps < gives / 2
