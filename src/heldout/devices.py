@@ -69,9 +69,10 @@ def onto(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 def keep_freed_memory() -> None:
     """Let the process keep up to 64 MB that it has freed, where the system's allocator learns from what is freed (glibc).
 
-    Otherwise the activations of a large step go back to the system after each step, and the next one begins with thousands
-    of page faults. A freed block of almost 32 MB, the largest that counts, teaches glibc to keep twice as much (mallopt(3),
-    M_MMAP_THRESHOLD). Anywhere else nothing changes.
+    Until it has learned, the activations of a large step go back to the system after each step, and the next one begins with
+    thousands of page faults; how soon it learns by itself depends on what lies at the end of its heap. A freed block of
+    almost 32 MB, the largest that counts, teaches glibc to keep twice as much (mallopt(3), M_MMAP_THRESHOLD). Anywhere else
+    nothing changes.
     """
     torch.empty(_LARGEST_THAT_COUNTS, dtype=torch.uint8)
 

@@ -56,24 +56,15 @@ class Config:
     first_seed: int = 100
 
     def __post_init__(self) -> None:
+        noisy_sweep.require_sweep(self)
         require(self.data in DATA, "data", self.data, f"one of {', '.join(DATA)}")
         pool, apart = DATA[self.data]
         used = self.num_train + self.num_validation + (0 if apart else self.num_test)
-        require(self.num_train >= 50, "num_train", self.num_train, "at least 50")
-        require(self.num_validation >= 50, "num_validation", self.num_validation, "at least 50")
         require(50 <= self.num_test <= (apart or pool), "num_test", self.num_test, f"50 to {apart or pool}")
         require(used <= pool, "num_train + num_validation + num_test", used, f"at most the {pool:,} pictures")
         require(1 <= self.layers <= 3, "layers", self.layers, "1 to 3")
-        require(len(self.widths) >= 3, "widths", self.widths, "at least three widths")
-        require(self.widths == tuple(sorted(set(self.widths))), "widths", self.widths, "strictly increasing")
-        require(self.widths[0] >= 1, "widths", self.widths, "at least 1")
-        require(len(self.noises) > 1 and self.noises[0] == 0, "noises", self.noises, "at least two shares, the first 0")
-        require(all(0 <= share < 0.9 for share in self.noises), "noises", self.noises, "shares from 0 to below 0.9")
         require(self.steps >= 2, "steps", self.steps, "at least 2")
         require(self.probes >= 2, "probes", self.probes, "at least 2")
-        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
-        require(1 <= self.batch_size <= self.num_train, "batch_size", self.batch_size, f"1 to {self.num_train}")
-        require(self.num_seeds >= 1, "num_seeds", self.num_seeds, "at least 1")
 
 
 SMOKE = Config(

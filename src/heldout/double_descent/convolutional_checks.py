@@ -8,9 +8,11 @@ import xarray as xr
 from heldout.claims import Claim, Control, Evidence, across_seeds, bootstrap_interval
 from heldout.data.digit_task import CLASSES
 from heldout.double_descent.trained_network_checks import (
+    CORRECT_LABELS,
     FACTOR,
     FITTED,
     NO_RISE,
+    SOURCE,
     at_best_epoch,
     at_earlier_epoch,
     at_end,
@@ -185,9 +187,6 @@ def _spread(name: str, values: xr.DataArray) -> dict[str, float]:
     """Median, smallest and largest seed."""
     return {name: float(values.median()), f"{name}_low": float(values.min()), f"{name}_high": float(values.max())}
 
-
-SOURCE = "Nakkiran et al. 2020, arXiv 1912.02292"
-CORRECT_LABELS = Control(says="the same networks with correct labels", change=without_noise, manipulation=well_trained)
 
 CLAIMS = (
     Claim(

@@ -15,10 +15,30 @@ from torch import Tensor, nn
 from heldout.data import Samples
 from heldout.data.digit_task import replace_labels
 from heldout.ensemble import Snapshot, TrainingData, train
-from heldout.experiment import variable
+from heldout.experiment import require, variable
 from heldout.losses import stable_cross_entropy
 
 DIMS = ("seed", "noise", "width", "epoch")
+
+
+def require_sweep(config: Any) -> None:
+    """What such an experiment asks of its Config.
+
+    Raises:
+        ValueError: too few samples, widths or shares, or one out of range.
+    """
+    require(config.num_train >= 50, "num_train", config.num_train, "at least 50")
+    require(config.num_validation >= 50, "num_validation", config.num_validation, "at least 50")
+    require(len(config.widths) >= 3, "widths", config.widths, "at least three widths")
+    require(config.widths == tuple(sorted(set(config.widths))), "widths", config.widths, "strictly increasing")
+    require(config.widths[0] >= 1, "widths", config.widths, "at least 1")
+    require(
+        len(config.noises) > 1 and config.noises[0] == 0, "noises", config.noises, "at least two shares, the first 0"
+    )
+    require(all(0 <= share < 0.9 for share in config.noises), "noises", config.noises, "shares from 0 to below 0.9")
+    require(config.learning_rate > 0, "learning_rate", config.learning_rate, "above 0")
+    require(1 <= config.batch_size <= config.num_train, "batch_size", config.batch_size, f"1 to {config.num_train}")
+    require(config.num_seeds >= 1, "num_seeds", config.num_seeds, "at least 1")
 
 
 def prepared(

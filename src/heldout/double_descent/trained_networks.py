@@ -47,20 +47,11 @@ class Config:
     first_seed: int = 100
 
     def __post_init__(self) -> None:
+        noisy_sweep.require_sweep(self)
         used = self.num_train + self.num_validation
-        require(self.num_train >= 50, "num_train", self.num_train, "at least 50")
-        require(self.num_validation >= 50, "num_validation", self.num_validation, "at least 50")
         require(used <= 1600, "num_train + num_validation", used, "at most 1600 of the 1,797 digits")
-        require(len(self.widths) >= 3, "widths", self.widths, "at least three widths")
-        require(self.widths == tuple(sorted(set(self.widths))), "widths", self.widths, "strictly increasing")
-        require(self.widths[0] >= 1, "widths", self.widths, "at least 1")
-        require(len(self.noises) > 1 and self.noises[0] == 0, "noises", self.noises, "at least two shares, the first 0")
-        require(all(0 <= share < 0.9 for share in self.noises), "noises", self.noises, "shares from 0 to below 0.9")
         require(self.epochs >= 5, "epochs", self.epochs, "at least 5")
         require(self.probes >= 3, "probes", self.probes, "at least 3")
-        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0")
-        require(1 <= self.batch_size <= self.num_train, "batch_size", self.batch_size, f"1 to {self.num_train}")
-        require(self.num_seeds >= 1, "num_seeds", self.num_seeds, "at least 1")
 
 
 SMOKE = Config(num_train=200, widths=(2, 8, 64), epochs=40, probes=6, num_seeds=2, first_seed=0, batch_size=50)

@@ -85,18 +85,18 @@ def networks(
     """
     x_SN, y_SN = (torch.stack(column) for column in zip(*points, strict=True))
     found: list[dict[str, MLP]] = [{} for _ in seeds]
-    todo = list(range(len(seeds)))
+    left = list(range(len(seeds)))
     for attempt in range(ATTEMPTS):
-        members = [network for s in todo for network in _untrained(config, seeds[s], attempt)]
+        members = [network for s in left for network in _untrained(config, seeds[s], attempt)]
         losses = fit_curves(
-            members, x_SN[todo], y_SN[todo], [s for s in range(len(todo)) for _ in NETWORKS], seeds=[seeds[s] for s in todo],
+            members, x_SN[left], y_SN[left], [s for s in range(len(left)) for _ in NETWORKS], seeds=[seeds[s] for s in left],
             steps=config.steps, learning_rates=config.learning_rates, device=device,
             progress=partial(_advance, progress, attempt),
-        ).reshape(len(todo), len(NETWORKS))  # fmt: skip
-        for row, s in enumerate(todo):
+        ).reshape(len(left), len(NETWORKS))  # fmt: skip
+        for row, s in enumerate(left):
             found[s] = dict(zip(NETWORKS, members[len(NETWORKS) * row :], strict=False))
-        todo = [s for s, loss in zip(todo, losses.amax(1).tolist(), strict=True) if loss > EXACT]
-        if not todo:
+        left = [s for s, loss in zip(left, losses.amax(1).tolist(), strict=True) if loss > EXACT]
+        if not left:
             break
     updates = ATTEMPTS * config.steps * len(config.learning_rates)
     progress(updates, updates)
