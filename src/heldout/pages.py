@@ -5,7 +5,8 @@ site, in JupyterLab and in Colab, and cannot drift from the record.
 """
 
 import re
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
@@ -17,7 +18,7 @@ from heldout import store
 from heldout.experiment import Experiment, short_name
 from heldout.figures import style
 from heldout.ledger import judge, markdown
-from heldout.prose import Prose, fill
+from heldout.prose import Number, Prose, fill
 from heldout.store import load_or_run
 
 __all__ = ["Shown", "at_paper_scale", "claims_table", "cost", "load_or_run", "preview", "say", "show"]
@@ -50,7 +51,7 @@ def show(
         ValueError: the caption names a number that the experiment does not give.
     """
     svg, png = _drawn(module, result, plot, alt, options)
-    return Shown(svg, png, _inline(fill(caption, module.numbers(result))))
+    return Shown(svg, png, _inline(fill(caption, _numbers(module, result))))
 
 
 def preview(module: Experiment, result: xr.Dataset, *, title: str, page: str) -> Shown:
@@ -69,7 +70,7 @@ def _drawn(
     with style.house_style():
         figure = (plot or module.plot)(result, **options).get_figure(root=True)
         assert figure is not None
-        words = fill(alt, module.numbers(result)) if alt else module.describe(result)
+        words = fill(alt, _numbers(module, result)) if alt else module.describe(result)
         drawn = style.to_svg(figure, alt=words), style.to_png(figure)
         plt.close(figure)
     return drawn
@@ -83,7 +84,26 @@ def say(module: Experiment, result: xr.Dataset | None, text: str) -> Prose:
     """
     if result is None:
         return Prose(f"*No record of `{short_name(module)}` at this scale is in this copy; `heldout run` makes one.*")
-    return Prose(fill(text, module.numbers(result)))
+    return Prose(fill(text, _numbers(module, result)))
+
+
+_KEPT: dict[tuple[int, str], tuple[list[int], Mapping[str, Number]]] = {}
+
+
+def _numbers(module: Experiment, result: Any) -> Mapping[str, Number]:
+    """The experiment's ``numbers``, computed once a record: a page quotes them in a dozen places.
+
+    A record in which a variable was put in place of another one is computed anew.
+    """
+    if not isinstance(result, xr.Dataset):
+        return module.numbers(result)
+    key, holds = (id(result), module.__name__), [id(variable) for variable in result.variables.values()]
+    if key not in _KEPT:
+        weakref.finalize(result, _KEPT.pop, key, None)
+    elif _KEPT[key][0] == holds:
+        return _KEPT[key][1]
+    _KEPT[key] = holds, module.numbers(result)
+    return _KEPT[key][1]
 
 
 def _inline(text: str) -> str:
