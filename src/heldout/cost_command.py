@@ -2,7 +2,7 @@
 
 import click
 
-from heldout import estimates, experiment, work
+from heldout import experiment, kept_estimates, work
 from heldout.cli_parts import PRESET, one_line
 
 
@@ -20,15 +20,15 @@ def cost(name: str, preset: str, limit: float, record: bool) -> None:
         config = experiment.preset(module, preset)
         experiment.require(not record or preset.lower() == "paper", "record", preset, "used with --preset paper")
         if preset.lower() == "paper":
-            found = estimates.entry(module, limit=limit)
-            click.echo(f"{name}, paper: {estimates.said(found)}")
-            done = estimates.work_of(found)
+            found = kept_estimates.entry(module, limit=limit)
+            click.echo(f"{name}, paper: {kept_estimates.said(found)}")
+            done = kept_estimates.work_of(found)
         else:
             done = work.count(lambda: module.run(config, device="cpu"))
-            click.echo(f"{name}, {preset.lower()}: {estimates.in_words(done)}")
+            click.echo(f"{name}, {preset.lower()}: {kept_estimates.in_words(done)}")
             click.echo(f"{done.seconds:.1f} s without the counter, {done.seen:.0%} of it within PyTorch's operations")
         if record:
-            estimates.keep(name, found)
+            kept_estimates.keep(name, found)
     if done is not None:
         rates = work.rates()
         bounds = rates.bounds(done)

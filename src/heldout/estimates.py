@@ -1,32 +1,29 @@
 """What the updates of a PAPER preset compute and move, counted before it is run, at its own widths and on its own data.
 
-A few runs with few updates, few looks and one seed more or less are counted. The cost of a run is taken to be
-A + B x seeds + sum over kinds of updates of (c + d x seeds) x updates; one run for each unknown gives them, and c + d x seeds
-is the work of an update of all seeds. A last run, larger in everything, was used for none of them and must come out within
-``TOLERANCE``. Where it does not, where a preset has no updates to leave out, or where even few of them take too long, there is
-no estimate, and it says why. What is done before, between and after the updates is left out. Presets whose updates are too heavy
-to be counted on one core are counted smaller, see :mod:`heldout.reductions`.
+Where all updates are the engine's, one of each training says it, see :mod:`heldout.engine_updates`. Elsewhere a few runs with
+few updates, few looks and one seed more or less are counted. The cost of a run is taken to be A + B x seeds + sum over kinds
+of updates of (c + d x seeds) x updates; one run for each unknown gives them, and c + d x seeds is the work of an update of all
+seeds. A last run, larger in everything, was used for none of them and must come out within ``TOLERANCE``. Where it does not,
+where a preset has no updates to leave out, or where even few of them take too long, there is no estimate, and it says why.
+What is done before, between and after the updates is left out. Presets whose updates are too heavy to be counted on one core
+are counted smaller, see :mod:`heldout.reductions`.
 """
 
 import dataclasses
 import itertools
-import json
 import math
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from heldout import experiment, reductions, single_updates, store, work
+from heldout import engine_updates, reductions, single_updates, work
 from heldout.data import DataError
 from heldout.experiment import Experiment
 
 TOLERANCE = 0.1
-FEW = (4, 16, 48)
-QUANTITIES = ("flops", "cached_bytes", "memory_bytes", "operations")
+FEW = (4, 16, 48, 120)
 _LOOKS = ("looks", "probes", "num_probes")
 _BETWEEN_LOOKS = ("probe_every", "look_every")
 
@@ -41,15 +38,21 @@ class Estimate:
 
     Attributes:
         updates: work of all updates of all seeds.
-        each: work of one update of all seeds, by the name of the field that counts such updates.
-        missed: largest relative difference between the last run and what the others said of it.
+        each: work of one update of all seeds, by the name of the field that counts such updates; of the engine's the mean over
+            all trainings, by the name "updates".
+        missed: largest relative difference between the last run and what the others said of it; 0 of the engine's, where no
+            run says anything of another.
         reduced: sizes of a field at which runs were counted in place of the preset's own, by the field's name.
+        trainings: how many were counted, where all are the engine's.
+        made: updates of all these trainings.
     """
 
     updates: work.Work
     each: dict[str, work.Work]
     missed: float
     reduced: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    trainings: int = 0
+    made: int = 0
 
 
 def update_fields(config: Any) -> list[str]:
@@ -74,13 +77,28 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
     small = dataclasses.replace(config, **reductions.aside(name, config))
     way = reductions.REDUCED.get(name)
     if way is None or getattr(config, way.field) <= max(way.sizes):
-        return _as_it_is(module, small, limit)
+        return _on_the_engine(module, config, limit) or _as_it_is(module, small, limit)
     sizes = [dataclasses.replace(small, **{way.field: size}) for size in way.sizes]
     if name in reductions.ONE_ALONE:
         found = [_from_single_updates(module, one) for one in sizes]
     else:
         found = [_as_it_is(module, one, limit / len(sizes), together=True) for one in sizes]
     return _extrapolated(found, way, getattr(config, way.field), {n: getattr(config, n) for n in found[0].each})
+
+
+def _on_the_engine(module: Experiment, config: Any, limit: float) -> Estimate | None:
+    """From one update of each training; none where others than the engine's are made, which a small run shows first."""
+    try:
+        engine_updates.trainings(module, module.SMOKE)
+        found = engine_updates.trainings(module, config, limit=limit)
+    except engine_updates.ElsewhereError:
+        return None
+    except engine_updates.TooLongError as error:
+        raise NoEstimateError(str(error)) from error
+    made = sum(one.updates for one in found)
+    every = sum(one.updates * sum(_row(each, together=False) for each in one.each) for one in found)
+    each = {"updates": _work(np.asarray(every) / made)}
+    return Estimate(updates=_work(np.asarray(every)), each=each, missed=0.0, trainings=len(found), made=made)
 
 
 def _extrapolated(found: list[Estimate], way: reductions.Reduction, size: int, times: dict[str, int]) -> Estimate:
@@ -237,64 +255,3 @@ def _counted(module: Experiment, quiet: _Quiet, design: _Design) -> work.Work:
         changes |= {name: design.every for name in _BETWEEN_LOOKS if hasattr(quiet.config, name)}
     smaller = dataclasses.replace(quiet.config, **changes)
     return work.count(lambda: module.run(smaller, device="cpu"), timed=False)
-
-
-def entry(module: Experiment, *, limit: float = 60.0) -> dict[str, Any]:
-    """The PAPER preset's estimate, or why there is none, as the committed file holds it."""
-    found: dict[str, Any] = {
-        "config": json.loads(experiment.config_json(module.PAPER)),
-        "torch": str(torch.__version__),
-    }
-    try:
-        made = estimate(module, module.PAPER, limit=limit)
-    except NoEstimateError as reason:
-        return found | {"none": str(reason)}
-    numbers = {name: {q: getattr(one, q) for q in QUANTITIES} for name, one in made.each.items()}
-    return found | {
-        "missed": made.missed,
-        **({"reduced": made.reduced} if made.reduced else {}),
-        "each": numbers,
-        "updates": {q: getattr(made.updates, q) for q in QUANTITIES},
-    }
-
-
-def work_of(found: dict[str, Any]) -> work.Work | None:
-    """The work of all updates; None where there is no estimate."""
-    return work.Work(**found["updates"]) if "updates" in found else None
-
-
-def said(found: dict[str, Any]) -> str:
-    """An estimate, or why there is none, as a sentence."""
-    done = work_of(found)
-    if done is None:
-        return f"no estimate: {found['none']}"
-    each = [f"one of {name} {in_words(work.Work(**one))}" for name, one in found["each"].items()]
-    checked = f"a run that was not used for it came out within {found['missed']:.1%}"
-    smaller = [
-        f", counted at {field} = {', '.join(map(str, sizes))}" for field, sizes in found.get("reduced", {}).items()
-    ]
-    return f"an estimate of the updates alone{''.join(smaller)}: {in_words(done)} ({'; '.join(each)}); {checked}"
-
-
-def in_words(done: work.Work) -> str:
-    """Operations and bytes."""
-    return f"{done.flops:.3g} operations of products, {done.bytes:.3g} bytes read and written"
-
-
-def path() -> Path:
-    """Where the committed estimates lie."""
-    return store.records_directory() / "estimates.json"
-
-
-def kept() -> dict[str, dict[str, Any]]:
-    """The committed estimates by experiment."""
-    found: dict[str, dict[str, Any]] = json.loads(path().read_text()) if path().exists() else {}
-    return found
-
-
-def keep(name: str, found: dict[str, Any]) -> None:
-    """Put an estimate among the committed ones."""
-    text = json.dumps(dict(sorted({**kept(), name: found}.items())), indent=1)
-    unfinished = path().with_suffix(".part")
-    unfinished.write_text(text + "\n")
-    unfinished.replace(path())

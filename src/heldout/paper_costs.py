@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from heldout import estimates, experiment, measured, store
+from heldout import estimates, experiment, kept_estimates, measured, store
 from heldout.prose import Prose, written
 from heldout.work import Rates, Work
 
@@ -22,7 +22,7 @@ ASKED = {
 def counted() -> dict[str, dict[str, Any]]:
     """The committed estimates; where a preset has changed since, the reason why there is none now."""
     found = {}
-    for name, entry in estimates.kept().items():
+    for name, entry in kept_estimates.kept().items():
         if name in experiment.names():
             current = json.loads(experiment.config_json(experiment.find(name).PAPER))
             found[name] = entry if entry["config"] == current else {"config": current, "none": CHANGED}
@@ -46,7 +46,9 @@ def numbers(record: measured.Record) -> dict[str, float | int | str]:
         "estimated": len(with_one),
         "estimated_not_run": sum(name not in there for name in with_one),
         "without": len(names) - len(with_one),
-        "missed": max((kept[name]["missed"] for name in with_one), default=0.0),
+        "missed": max((kept[name].get("missed", 0.0) for name in with_one), default=0.0),
+        "on_the_engine": sum("trainings" in kept[name] for name in with_one),
+        "fitted": sum("missed" in kept[name] for name in with_one),
         "tolerance": estimates.TOLERANCE,
         **_longest(kept, with_one, measured.rates(record)),
     }
@@ -65,11 +67,10 @@ def table(rates: Rates) -> Prose:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     kept, there = counted(), recorded()
     for name in experiment.names():
-        done = estimates.work_of(kept.get(name, {}))
+        done = kept_estimates.work_of(kept.get(name, {}))
         if done is None:
             continue
-        config = kept[name]["config"]
-        updates = ", ".join(f"{config[field]:,}" for field in kept[name]["each"])
+        updates = ", ".join(f"{count:,}" for count in kept_estimates.times(kept[name]).values())
         bounds = rates.bounds(done)
         cells = (
             f"`{name}`", updates, written(done.flops, ".2g"), written(done.bytes, ".2g"), duration(max(bounds.values())),
@@ -105,7 +106,7 @@ def asked_of_a_gpu() -> Prose:
     kept, there = counted(), recorded()
     lines = ["| experiment | asked | product rate needed | bytes a second needed |", "|---|---|---|---|"]
     for name, (seconds, of) in ASKED.items():
-        done = estimates.work_of(kept.get(name, {}))
+        done = kept_estimates.work_of(kept.get(name, {}))
         if done is None or name in there:
             continue
         share = 1.0 if of == "all" else 1 / float(kept[name]["config"]["num_seeds"])

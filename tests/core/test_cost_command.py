@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner, Result
 
-from heldout import estimates, store
+from heldout import kept_estimates, store
 from heldout.cost_command import cost
 
 
@@ -40,4 +40,4 @@ def test_a_paper_preset_without_an_estimate_says_why_and_is_kept(tmp_path, monke
     assert result.exit_code == 0, result.output
     assert "no estimate: no field counts updates" in result.output
     assert "at least" not in result.output
-    assert "none" in estimates.kept()["double_descent.polynomials"]
+    assert "none" in kept_estimates.kept()["double_descent.polynomials"]

@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 
-from heldout import estimates, experiment, measured, paper_costs, store, work
+from heldout import experiment, kept_estimates, measured, paper_costs, store, work
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -118,12 +118,12 @@ def test_paper_costs_say_what_is_known(tmp_path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(experiment, "config_json", lambda _: '{"steps": 1000, "num_seeds": 5}')
     counted = {"flops": 1e12, "cached_bytes": 4e11, "memory_bytes": 0.0, "operations": 5.0}
     one = {"config": {"steps": 1000, "num_seeds": 5}, "missed": 0.02, "each": {"steps": counted}, "updates": counted}
-    estimates.keep(names[0], one)
+    kept_estimates.keep(names[0], one)
     for name, why in zip(
         names[1:3], ("no field counts updates", "runs of 4 updates take too long to be counted"), strict=True
     ):
-        estimates.keep(name, {"config": one["config"], "none": why})
-    estimates.keep(names[3], one | {"config": {"steps": 10}})
+        kept_estimates.keep(name, {"config": one["config"], "none": why})
+    kept_estimates.keep(names[3], one | {"config": {"steps": 10}})
     entry = {"experiment": names[1], "preset": "paper", "seconds": 61.0, "device": "a GPU"}
     (tmp_path / "manifest.json").write_text(json.dumps([entry]))
     found = paper_costs.numbers(record(row()))

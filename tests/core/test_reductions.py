@@ -72,7 +72,7 @@ def run(config: Config, **_: object) -> None:
 def test_a_larger_preset_follows_from_smaller_ones(reduced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     way = reductions.Reduction(field="rows", degree=1, sizes=(2, 5, 7))
     monkeypatch.setattr(reductions, "REDUCED", {"toy": way} if reduced else {})
-    made = estimates.estimate(SimpleNamespace(__name__="heldout.toy", run=run), Config())  # type: ignore[arg-type]
+    made = estimates.estimate(SimpleNamespace(__name__="heldout.toy", run=run, SMOKE=Config(steps=3)), Config())  # type: ignore[arg-type]
     assert made.reduced == ({"rows": (2, 5, 7)} if reduced else {})
     assert made.updates.flops == pytest.approx(3 * 1000 * 2 * 50 * 8 * 8)
     # The operands of the product, and what two calls write to make them.

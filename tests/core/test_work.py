@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from heldout import estimates, experiment, store, work
+from heldout import estimates, experiment, kept_estimates, store, work
 from heldout.data import DataError
 
 
@@ -72,7 +72,8 @@ class Config:
     num_seeds: int = 20
 
 
-def run(config: Config, *, device: str) -> None:
+def run(config: Config, *, device: str, progress: object = None) -> None:
+    assert progress is None or callable(progress)
     assert device == "cpu"
     if config.looks > config.steps:
         raise ValueError("looks: too many")
@@ -86,7 +87,7 @@ def run(config: Config, *, device: str) -> None:
             torch.ones(4, 8) @ a
 
 
-toy = SimpleNamespace(run=run)
+toy = SimpleNamespace(run=run, SMOKE=Config(steps=5, other_steps=2, looks=2, num_seeds=2))
 
 
 def test_an_estimate_is_the_work_of_the_updates() -> None:
@@ -99,6 +100,11 @@ def test_an_estimate_is_the_work_of_the_updates() -> None:
     assert made.missed < 1e-6
 
 
+def never(config: Config, **_: object) -> None:
+    if config != toy.SMOKE:
+        raise ValueError("looks: too many")
+
+
 def test_where_there_is_no_estimate_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimates, "FEW", (4,))
     for config, why in (
@@ -106,8 +112,7 @@ def test_where_there_is_no_estimate_it_says_why(monkeypatch: pytest.MonkeyPatch)
         (Config(steps=0, other_steps=0), "no field counts updates"),
         (Config(looks=10_000), "no run with so few updates: looks"),
     ):
-        never = SimpleNamespace(run=lambda *_, **__: (_ for _ in ()).throw(ValueError("looks: too many")))
-        module = never if config.looks > 1000 else toy
+        module = SimpleNamespace(run=never, SMOKE=toy.SMOKE) if config.looks > 1000 else toy
         with pytest.raises(estimates.NoEstimateError, match=why):
             estimates.estimate(module, config)  # type: ignore[arg-type]
     with pytest.raises(estimates.NoEstimateError, match="too long"):
@@ -119,7 +124,7 @@ def test_missing_data_is_no_reason_to_be_kept() -> None:
         raise DataError("digits: not on this machine (/somewhere); run `heldout data fetch digits`")
 
     with pytest.raises(DataError, match="fetch digits"):
-        estimates.entry(SimpleNamespace(run=run, PAPER=Config()))  # type: ignore[arg-type]
+        kept_estimates.entry(SimpleNamespace(run=run, SMOKE=Config(), PAPER=Config()))  # type: ignore[arg-type]
 
 
 def test_the_count_of_a_small_experiment_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,17 +138,17 @@ def test_the_count_of_a_small_experiment_is_its_own(monkeypatch: pytest.MonkeyPa
     assert made.updates.flops == pytest.approx(30 / 10 * (whole.flops - shorter.flops), rel=1e-6)
 
 
-@pytest.mark.parametrize("name", estimates.kept())
+@pytest.mark.parametrize("name", kept_estimates.kept())
 def test_committed_estimates_passed_their_check(name: str) -> None:
-    entry = estimates.kept()[name]
+    entry = kept_estimates.kept()[name]
     assert ("updates" in entry) != ("none" in entry)
     assert entry.get("missed", 0.0) <= estimates.TOLERANCE
-    assert estimates.said(entry)
+    assert kept_estimates.said(entry)
 
 
 def test_an_estimate_is_kept_beside_the_others(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(store, "records_directory", lambda: tmp_path)
-    assert estimates.kept() == {}
-    estimates.keep("b.b", {"none": "why", "config": {}})
-    estimates.keep("a.a", {"none": "why not", "config": {}})
-    assert list(estimates.kept()) == ["a.a", "b.b"]
+    assert kept_estimates.kept() == {}
+    kept_estimates.keep("b.b", {"none": "why", "config": {}})
+    kept_estimates.keep("a.a", {"none": "why not", "config": {}})
+    assert list(kept_estimates.kept()) == ["a.a", "b.b"]
