@@ -278,6 +278,7 @@ CLAIMS = (
             change=checks.straight,
             manipulation=checks.ends_opposite,
         ),
+        expected_at_paper="in part",
     ),
     Claim(
         id="constant_path.forgotten",

@@ -285,5 +285,6 @@ CLAIMS = (
         source="this book",
         check=checks.spills,
         control=_LONG,
+        expected_at_paper="not reproduced",
     ),
 )
