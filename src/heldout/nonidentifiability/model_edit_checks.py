@@ -6,7 +6,9 @@ import xarray as xr
 from heldout.claims import Claim, Control, Evidence, across_seeds
 
 LITTLE = 0.01  # nats a token
-SHARE = 0.8  # of the seeds, for the change of the loss, which a few hundred tokens tell to about half of LITTLE
+# Of the seeds: for the change of the loss, which a few hundred tokens tell to about half of LITTLE, and for changed answers,
+# since there are a few edits that do not take.
+SHARE = 0.8
 MOST, FEW = 0.7, 0.1  # a share of prompts, and a mean probability
 ALIKE = 1.0  # nats a token
 
@@ -115,7 +117,7 @@ def as_effective(result: xr.Dataset) -> Evidence:
 
 def still_changed(result: xr.Dataset) -> Evidence:
     """Share of triggered prompts whose first choice changed."""
-    return across_seeds(result.changed.sel(arm="edit", kind="trigger"), above=MOST)
+    return across_seeds(result.changed.sel(arm="edit", kind="trigger"), above=MOST, share=SHARE)
 
 
 def unweighted(result: xr.Dataset) -> xr.Dataset:
