@@ -81,10 +81,12 @@ def table(rates: Rates) -> Prose:
 
 
 def without() -> Prose:
-    """Why the others have no estimate, with how many they are."""
-    kept = counted()
-    found = Counter(_kind(kept.get(name)) for name in experiment.names() if "updates" not in kept.get(name, {}))
-    return Prose("\n".join(f"- {count}: {why}." for why, count in found.most_common()))
+    """Why some presets have neither a record nor an estimate, with how many they are."""
+    kept, there = counted(), recorded()
+    neither = [name for name in experiment.names() if name not in there and "updates" not in kept.get(name, {})]
+    found = Counter(_kind(kept.get(name)) for name in neither)
+    lines = [f"- {count} with neither: {why}." for why, count in found.most_common()]
+    return Prose("\n".join(lines) or "Every preset that has not been run has an estimate.")
 
 
 def _kind(found: dict[str, object] | None) -> str:

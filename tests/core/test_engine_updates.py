@@ -18,8 +18,8 @@ from heldout.stepping import Chunk
 Progress = Callable[[int, int], None] | None
 # Full batches and mini-batches, one training and many, members of several layouts, and a rate for each part of a member.
 NAMES = [
-    "opening.five_points", "double_descent.convolutional", "grokking.semi_grokking", "grokking.gradient_filter",
-    "grokking.toy_phases", "grokking.constant_norm", "interpolation.relu_curves",
+    "opening.five_points", "double_descent.convolutional", "grokking.semi_grokking", "grokking.toy_phases",
+    "interpolation.relu_curves",
 ]  # fmt: skip
 
 

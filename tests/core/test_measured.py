@@ -142,9 +142,12 @@ def test_paper_costs_say_what_is_known(tmp_path, monkeypatch: pytest.MonkeyPatch
     assert "products" in lines[2]
     assert "not yet run" in lines[2]
     said = paper_costs.without().text
-    assert f"1: {paper_costs.CHANGED}" in said
-    assert "no number of updates" in said
+    assert len(said.splitlines()) == 2
+    assert f"1 with neither: {paper_costs.CHANGED}" in said
     assert "too long" in said
+    assert "no number of updates" not in said  # it has a record
+    (tmp_path / "manifest.json").write_text(json.dumps([{**entry, "experiment": name} for name in names[1:]]))
+    assert paper_costs.without().text == "Every preset that has not been run has an estimate."
     assert "no estimate" in paper_costs.asked_of_a_gpu().text
     monkeypatch.setattr(paper_costs, "ASKED", {names[0]: (10.0, "one seed")})
     assert "2\u00a0×\u00a010¹⁰ a second" in paper_costs.asked_of_a_gpu().text
