@@ -62,6 +62,8 @@ def test_page(desktop: Page, address: str, path: str) -> None:
         }).map((node) => node.outerHTML.slice(0, 200))"""
     )
     assert unnamed == [], "figures without a name"
+    if path in CONTENT_PAGES:
+        assert_prose_is_rendered(desktop)
 
     for theme in ("light", "dark"):
         set_theme(desktop, theme)
@@ -90,11 +92,9 @@ def test_page_opened_as_a_file(desktop: Page, site: Path, path: str) -> None:
     assert heard.errors == [], "the console holds errors"
 
 
-@pytest.mark.parametrize("path", CONTENT_PAGES)
-def test_prose_is_rendered(desktop: Page, address: str, path: str) -> None:
-    open_page(desktop, f"{address}/{path}")
+def assert_prose_is_rendered(tab: Page) -> None:
     # Texts that a model reads are shown as they are, and may hold anything.
-    text = desktop.evaluate(
+    text = tab.evaluate(
         """() => {
           const article = document.querySelector("article").cloneNode(true);
           const verbatim = "pre, code, script, style, mjx-container, .hx-tokens, .hx-contexts";
