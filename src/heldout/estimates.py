@@ -9,6 +9,7 @@ What is done before, between and after the updates is left out. Presets whose up
 are counted smaller, see :mod:`heldout.reductions`.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -77,6 +78,8 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
     small = dataclasses.replace(config, **reductions.aside(name, config))
     way = reductions.REDUCED.get(name)
     if way is None or getattr(config, way.field) <= max(way.sizes):
+        if name in reductions.ONE_ALONE:
+            return _from_single_updates(module, small)
         return _on_the_engine(module, config, limit) or _as_it_is(module, small, limit)
     sizes = [dataclasses.replace(small, **{way.field: size}) for size in way.sizes]
     if name in reductions.ONE_ALONE:
@@ -132,12 +135,20 @@ def _row(one: work.Work, *, together: bool) -> np.ndarray:
 def _from_single_updates(module: Experiment, config: Any) -> Estimate:
     """From one update each of two and three seeds; one of four checks them."""
     (field,) = update_fields(config)
-    few = [dataclasses.replace(config, num_seeds=seeds, **{field: FEW[0]}) for seeds in (2, 3, 4)]
+    few = [_shortest(config, field, seeds) for seeds in (2, 3, 4)]
     two, three, four = (_row(single_updates.work_of_one(module, one), together=True) for one in few)
     told, there = two + 2 * (three - two), four > 0
     missed = float(np.abs(told[there] / four[there] - 1).max())
     every = two + (config.num_seeds - 2) * (three - two)
     return Estimate(updates=_work(getattr(config, field) * every), each={field: _work(every)}, missed=missed)
+
+
+def _shortest(config: Any, field: str, seeds: int) -> Any:
+    """The config with the fewest updates of ``FEW`` that it allows."""
+    for base in FEW:
+        with contextlib.suppress(ValueError):
+            return dataclasses.replace(config, num_seeds=seeds, **{field: base})
+    raise NoEstimateError(f"no run with so few updates: {field} must be above {FEW[-1]}")
 
 
 def _as_it_is(module: Experiment, config: Any, limit: float, *, together: bool = False) -> Estimate:

@@ -35,9 +35,11 @@ ASIDE: dict[str, dict[str, Callable[[Any], Any]]] = {
 }
 
 
-# Where what follows the updates has no fixed cost: a run is ended after its third update, and that one is counted. They call
-# ``progress`` after every update, and all updates are of one kind.
-ONE_ALONE = {"nonidentifiability.rule_extrapolation"}
+# Where what follows the updates has no fixed cost, or a run cannot be so short that it is soon over: it is ended after its third
+# update, and that one is counted. They call ``progress`` after every update, and all updates are of one kind.
+ONE_ALONE = {
+    "nonidentifiability.rule_extrapolation", "quanta.composite_metric", "quanta.compositional_parity", "quanta.null_models",
+}  # fmt: skip
 
 
 def aside(name: str, config: Any) -> dict[str, Any]:
