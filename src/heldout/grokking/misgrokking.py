@@ -213,6 +213,7 @@ def numbers(result: xr.Dataset) -> dict[str, float | int | str]:
             f"norm_end_{task}": float(mine.norm.isel(step=-1).median()),
         }
     found["grok_step"] = float(checks.learned_step(result).median())
+    found["apart"], found["apart_high"] = checks.two_margins(result).value, checks.two_margins(result).high
     return found
 
 
@@ -256,6 +257,7 @@ CLAIMS = (
         source="Lyu et al. 2024, arXiv 2311.18817, its two limits",
         check=checks.two_margins,
         expected="in part",
+        expected_at_paper="reproduced",
         control=Control(
             says="the two margins in each other's place",
             change=checks.margins_exchanged,
