@@ -13,6 +13,10 @@ def _one(_: Any) -> int:
     return 1
 
 
+def _two(_: Any) -> int:
+    return 2
+
+
 def _twenty(_: Any) -> int:
     return 20
 
@@ -29,6 +33,7 @@ def _as_many_small_sets(config: Any) -> tuple[int, ...]:
 # Fields that decide what is done before, between and after the updates and nothing else, with values that cost little.
 ASIDE: dict[str, dict[str, Callable[[Any], Any]]] = {
     "nonidentifiability.rule_extrapolation": {"samples": _one, "inside_samples": _one, "lengths": _first},
+    "quanta.composite_metric": {"num_features": _twenty, "flow_end": _two},
     "quanta.emergence_order": {"held_out": _twenty},
     "quanta.exponents": {"num_held_out": _one, "samples": _as_many_small_sets},
     "quanta.null_models": {"held_out": _twenty},
