@@ -146,6 +146,13 @@ def test_every_page_is_in_the_toc() -> None:
     assert pages == listed
 
 
+def test_instructors_find_every_page_of_every_chapter() -> None:
+    plan = (ROOT / "chapters" / "back" / "for_instructors.md").read_text()
+    pages = {str(path.relative_to(ROOT / "chapters")) for path in PAGES}
+    linked = set(re.findall(r"\]\(\.\./([\w/]+\.ipynb)", plan))
+    assert {page for page in pages if "/" in page and not page.startswith("back/")} <= linked
+
+
 @every_page
 def test_labels_are_linked_on_their_own_page(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
