@@ -78,8 +78,8 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
     small = dataclasses.replace(config, **reductions.aside(name, config))
     way = reductions.REDUCED.get(name)
     if way is None or getattr(config, way.field) <= max(way.sizes):
-        if name in reductions.ONE_ALONE:
-            return _from_single_updates(module, small)
+        if name in reductions.ONE_ALONE | reductions.TRAININGS.keys():
+            return _from_single_updates(module, small, reductions.TRAININGS.get(name))
         return _on_the_engine(module, config, limit) or _as_it_is(module, small, limit)
     sizes = [dataclasses.replace(small, **{way.field: size}) for size in way.sizes]
     if name in reductions.ONE_ALONE:
@@ -132,11 +132,15 @@ def _row(one: work.Work, *, together: bool) -> np.ndarray:
     return np.array([one.flops, *moved, one.operations])
 
 
-def _from_single_updates(module: Experiment, config: Any) -> Estimate:
-    """From one update each of two and three seeds; one of four checks them."""
+def _from_single_updates(module: Experiment, config: Any, trainings: int | None = None) -> Estimate:
+    """From one update each of two and three seeds, in several trainings one of each; those of four seeds check them."""
     (field,) = update_fields(config)
     few = [_shortest(config, field, seeds) for seeds in (2, 3, 4)]
-    two, three, four = (_row(single_updates.work_of_one(module, one), together=True) for one in few)
+    counted = [
+        single_updates.work_of_each(module, one, trainings) if trainings else single_updates.work_of_one(module, one)
+        for one in few
+    ]
+    two, three, four = (_row(one, together=True) for one in counted)
     told, there = two + 2 * (three - two), four > 0
     missed = float(np.abs(told[there] / four[there] - 1).max())
     every = two + (config.num_seeds - 2) * (three - two)

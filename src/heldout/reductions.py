@@ -47,6 +47,10 @@ ONE_ALONE = {
 }  # fmt: skip
 
 
+# The same for experiments that make several trainings of as many updates, each with their ``train``: how many.
+TRAININGS = {"nonidentifiability.closing_panel": 2}
+
+
 def aside(name: str, config: Any) -> dict[str, Any]:
     """The changes of an experiment's config that leave its updates as they are."""
     return {field: value(config) for field, value in ASIDE.get(name, {}).items()}

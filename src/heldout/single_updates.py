@@ -1,7 +1,9 @@
 """The work of one update alone, counted between two calls of ``progress``; nothing after it is computed."""
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
+from unittest.mock import patch
 
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -40,6 +42,30 @@ def work_of_one(module: Experiment, config: Any) -> work.Work:
         except _EnoughError:
             return found[0]
     raise ValueError(f"steps: must be more than {_BEFORE}, and progress called after each")
+
+
+def work_of_each(module: Experiment, config: Any, trainings: int) -> work.Work:
+    """The third updates of an experiment's first trainings together; it makes each with its ``train``, a generator of updates.
+
+    Raises:
+        ValueError: the run ended before it had begun as many.
+    """
+    train, found = vars(module)["train"], list[work.Work]()
+
+    def few(*given: Any, **named: Any) -> Iterator[int]:
+        updates = train(*given, **named)
+        for _ in range(_BEFORE):
+            yield next(updates)
+        found.append(work.count(lambda: next(updates), timed=False))
+        if len(found) == trainings:
+            raise _EnoughError
+
+    with patch.object(module, "train", few):
+        try:
+            module.run(config, device="cpu")
+        except _EnoughError:
+            return sum(found[1:], found[0])
+    raise ValueError(f"trainings={trainings}: must be at most {len(found)}")
 
 
 def _counted(counter: FlopCounterMode, traffic: work._Traffic) -> work.Work:

@@ -54,6 +54,13 @@ class Work:
         """All that was read and written."""
         return self.cached_bytes + self.memory_bytes
 
+    def __add__(self, other: "Work") -> "Work":
+        """What both computed and moved; of times nothing is said."""
+        return Work(
+            flops=self.flops + other.flops, cached_bytes=self.cached_bytes + other.cached_bytes,
+            memory_bytes=self.memory_bytes + other.memory_bytes, operations=self.operations + other.operations,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
