@@ -88,6 +88,19 @@ def test_one_update_alone_is_what_a_whole_run_says() -> None:
         assert getattr(one.updates, name) == pytest.approx(getattr(made.updates, name), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", reductions.TRAININGS)
+def test_one_update_of_each_training_is_what_a_whole_run_says(name: str) -> None:
+    module, config = small(name)
+    config, trainings = replace(config, steps=6), reductions.TRAININGS[name]
+    longer = replace(config, steps=16)
+    whole, more = (work.count(lambda c=c: module.run(c, device="cpu"), timed=False) for c in (config, longer))  # type: ignore[misc]
+    each = single_updates.work_of_each(module, config, trainings)
+    assert each.flops == pytest.approx((more.flops - whole.flops) / 10, rel=1e-6)
+    assert each.flops > single_updates.work_of_each(module, config, trainings - 1).flops
+    with pytest.raises(ValueError, match="trainings=9: must be at most"):
+        single_updates.work_of_each(module, config, 9)
+
+
 def test_a_run_that_ends_too_early_is_no_count() -> None:
     with pytest.raises(ValueError, match="steps: must be more than 2"):
         single_updates.work_of_one(SimpleNamespace(run=lambda *_, **__: None), Config())  # type: ignore[arg-type]
