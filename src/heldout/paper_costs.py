@@ -9,6 +9,7 @@ from heldout.prose import Prose, written
 from heldout.work import Rates, Work
 
 CHANGED = "the preset has changed since it was counted"
+NOT_COUNTED = "not counted yet"
 # Seconds asked of one large GPU for all updates of a preset, or of one of its seeds.
 ASKED = {
     "double_descent.convolutional": (600.0, "all"),
@@ -92,7 +93,7 @@ def without() -> Prose:
 def _kind(found: dict[str, object] | None) -> str:
     """A reason without its numbers."""
     if found is None:
-        return "not counted yet"
+        return NOT_COUNTED
     why = str(found["none"])
     kinds = {
         "no field": "the preset has no number of updates; how its work grows with widths and samples is not extrapolated",

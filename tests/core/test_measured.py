@@ -158,3 +158,9 @@ def test_paper_costs_say_what_is_known(tmp_path, monkeypatch: pytest.MonkeyPatch
         "2 h",
         "2 days",
     ]
+
+
+def test_every_preset_that_has_not_been_run_has_been_counted() -> None:
+    said = paper_costs.without().text
+    missing = [why for why in (paper_costs.NOT_COUNTED, paper_costs.CHANGED) if why in said]
+    assert not missing, f"{said}\nuse `heldout cost NAME --preset paper --record`"

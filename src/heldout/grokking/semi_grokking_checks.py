@@ -6,6 +6,7 @@ import xarray as xr
 from heldout.claims import Evidence, across_seeds
 
 FITTED = 0.99
+SOME = 0.1  # a share right, above which something of the rule has been learned
 
 
 def window(result: xr.Dataset, quarter: int) -> xr.DataArray:
@@ -36,18 +37,23 @@ def at_fit(result: xr.Dataset) -> xr.DataArray:
 
 def late(result: xr.Dataset) -> Evidence:
     """Per seed, the least share at the end over decays; 0 where it was 0.1 or more at the fit, or there was none."""
-    low = at_fit(result) < 0.1
+    low = at_fit(result) < SOME
     return across_seeds(window(result, 3).where(low, 0.0).min("weight_decay"), above=0.4, share=0.8)
 
 
 def in_part(result: xr.Dataset) -> Evidence:
-    """Per seed, the largest share at the end over decays."""
-    return across_seeds(window(result, 3).max("weight_decay"), below=0.95, share=0.8)
+    """Per seed, the largest share at the end over decays; infinite where nothing has been learned."""
+    return across_seeds(_where_some(window(result, 3), result).max("weight_decay"), below=0.95, share=0.8)
 
 
 def settled(result: xr.Dataset) -> Evidence:
-    """Per seed, the largest :func:`drift` over decays."""
-    return across_seeds(drift(result).max("weight_decay"), below=0.08, share=0.8)
+    """Per seed, the largest :func:`drift` over decays; infinite where nothing has been learned."""
+    return across_seeds(_where_some(drift(result), result).max("weight_decay"), below=0.08, share=0.8)
+
+
+def _where_some(values: xr.DataArray, result: xr.Dataset) -> xr.DataArray:
+    kept: xr.DataArray = values.where(window(result, 3) > SOME, np.inf)
+    return kept
 
 
 def fitted(result: xr.Dataset) -> Evidence:
