@@ -10,7 +10,6 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from heldout import store, work
@@ -238,19 +237,14 @@ def _limit(row: Record) -> str:
 
 def ratios(record: Record) -> Shown:
     """The figure: a bar a row, its target as a line across it."""
-    with style.house_style():
-        axes = plot(record)
-        figure = axes.get_figure(root=True)
-        assert figure is not None
-        drawn = style.to_svg(figure, alt=describe(record)), style.to_png(figure)
-        plt.close(figure)
     n = numbers(record)
     caption = (
         f"Ours against plain loops: {n['kept']} of {n['rows']} targets reached. Bars: how many times as fast ours is, from the "
         "plain loop's time on the left (logarithmic axis), orange where the target is missed; whiskers: smallest and largest "
         "round; upright marks: the target."
     )
-    return Shown(*drawn, caption)
+    with style.house_style():
+        return Shown(plot(record), caption, alt=describe(record))
 
 
 def plot(record: Record, ax: Axes | None = None) -> Axes:

@@ -4,6 +4,7 @@ Numbers stand in prose as ``[[name:format]]`` and come from the experiment's ``n
 site, in JupyterLab and in Colab, and cannot drift from the record.
 """
 
+import os
 import re
 import weakref
 from collections.abc import Callable, Mapping
@@ -25,15 +26,23 @@ __all__ = ["Shown", "at_paper_scale", "claims_table", "cost", "load_or_run", "pr
 
 
 class Shown:
-    """A figure in a page: inline SVG with alt text and caption, and a PNG for print."""
+    """A figure in a page: inline SVG with alt text and caption, and, where the page is no part of the site, a PNG for print."""
 
-    def __init__(self, svg: str, png: bytes, caption: str, *, small: bool = False) -> None:
+    def __init__(self, axes: Axes, caption: str, *, alt: str, small: bool = False) -> None:
+        """Renders the figure of these axes, under the style in force, and closes it."""
+        figure = axes.get_figure(root=True)
+        assert figure is not None
         classes = "heldout heldout-preview" if small else "heldout"
-        self._html = f'<figure class="{classes}">{svg}<figcaption>{caption}</figcaption></figure>'
-        self._png = png
+        svg = style.to_svg(figure, alt=alt)
+        self._forms: dict[str, Any] = {
+            "text/html": f'<figure class="{classes}">{svg}<figcaption>{caption}</figcaption></figure>'
+        }
+        if os.environ.get("HELDOUT_SITE") != "1":
+            self._forms["image/png"] = style.to_png(figure)
+        plt.close(figure)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        return {"text/html": self._html, "image/png": self._png}
+        return self._forms
 
 
 def show(
@@ -50,30 +59,17 @@ def show(
     Raises:
         ValueError: the caption names a number that the experiment does not give.
     """
-    svg, png = _drawn(module, result, plot, alt, options)
-    return Shown(svg, png, _inline(fill(caption, _numbers(module, result))))
+    words = fill(alt, _numbers(module, result)) if alt else module.describe(result)
+    told = _inline(fill(caption, _numbers(module, result)))
+    with style.house_style():
+        return Shown((plot or module.plot)(result, **options), told, alt=words)
 
 
 def preview(module: Experiment, result: xr.Dataset, *, title: str, page: str) -> Shown:
     """A small version of a figure that leads to its own page; ``page`` is relative to the page that shows it."""
-    svg, png = _drawn(module, result, None, None, {})
-    return Shown(svg, png, f'<a href="{escape(page, quote=True)}.html">{escape(title)}</a>', small=True)
-
-
-def _drawn(
-    module: Experiment,
-    result: xr.Dataset,
-    plot: Callable[..., Axes] | None,
-    alt: str | None,
-    options: dict[str, Any],
-) -> tuple[str, bytes]:
+    told = f'<a href="{escape(page, quote=True)}.html">{escape(title)}</a>'
     with style.house_style():
-        figure = (plot or module.plot)(result, **options).get_figure(root=True)
-        assert figure is not None
-        words = fill(alt, _numbers(module, result)) if alt else module.describe(result)
-        drawn = style.to_svg(figure, alt=words), style.to_png(figure)
-        plt.close(figure)
-    return drawn
+        return Shown(module.plot(result), told, alt=module.describe(result), small=True)
 
 
 def say(module: Experiment, result: xr.Dataset | None, text: str) -> Prose:

@@ -75,8 +75,9 @@ def test_numbers_in_prose_come_from_the_record() -> None:
         prose.fill("[[eror]]", {"error": 1.0})
 
 
-def test_a_figure_carries_alt_text_caption_and_theme() -> None:
+def test_a_figure_carries_alt_text_caption_and_theme(monkeypatch: pytest.MonkeyPatch) -> None:
     result = polynomials.run(polynomials.SMOKE)
+    monkeypatch.delenv("HELDOUT_SITE", raising=False)
     bundle = pages.show(polynomials, result, "*First.* [[n]] points & <more>")._repr_mimebundle_()
     html = bundle["text/html"]
     assert 'role="img" aria-label="Test error' in html
@@ -85,6 +86,8 @@ def test_a_figure_carries_alt_text_caption_and_theme() -> None:
     assert "var(--heldout-c0" in html
     assert "<style" not in html
     assert bundle["image/png"].startswith(b"\x89PNG")
+    monkeypatch.setenv("HELDOUT_SITE", "1")
+    assert list(pages.show(polynomials, result, "*First.*")._repr_mimebundle_()) == ["text/html"]
 
 
 def test_the_claims_table_lists_every_claim() -> None:
