@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 from torch.nn import functional
 
+from heldout import store
 from heldout.connecting_dots import stated_rules, word_pairs, word_relations, word_rows
 from heldout.connecting_dots import word_relations_checks as checks
 from heldout.connecting_dots.explore.word_relations import question, said_table, scores
@@ -263,3 +264,15 @@ def test_explorables_show_the_record() -> None:
     assert data["lookups"]["shuffled"]["values"][0][0][0] == pytest.approx(4 / 5)
     assert sum(option.get("correct", False) for option in question(record)["data"]["options"]) == 1
     assert "a\\|b" in said_table(record).text
+
+
+@pytest.mark.claims
+def test_training_in_bfloat16_moves_the_figures_less_than_another_seed_does() -> None:
+    book = store.load_or_run(word_relations, word_relations.BOOK, device="cpu")
+    rounded = word_relations.run(replace(word_relations.BOOK, num_seeds=1, half=True), device="cpu")
+    same = book.isel(seed=[0])
+    assert not np.array_equal(same.row, rounded.row)
+    for claim in word_relations.CLAIMS:
+        seeds, full, half = (claim.check(each) for each in (book, same, rounded))
+        assert np.isnan(full.value) == np.isnan(half.value), claim.id
+        assert not abs(half.value - full.value) > max(seeds.high - seeds.low, 0.1), claim.id
