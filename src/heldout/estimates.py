@@ -76,14 +76,15 @@ def estimate(module: Experiment, config: Any, *, limit: float = 60.0) -> Estimat
     """
     name = getattr(module, "__name__", "").removeprefix("heldout.")
     small = dataclasses.replace(config, **reductions.aside(name, config))
-    way = reductions.REDUCED.get(name)
+    way, trainings = reductions.REDUCED.get(name), reductions.TRAININGS.get(name)
+    alone = name in reductions.ONE_ALONE or trainings is not None
     if way is None or getattr(config, way.field) <= max(way.sizes):
-        if name in reductions.ONE_ALONE | reductions.TRAININGS.keys():
-            return _from_single_updates(module, small, reductions.TRAININGS.get(name))
+        if alone:
+            return _from_single_updates(module, small, trainings)
         return _on_the_engine(module, config, limit) or _as_it_is(module, small, limit)
     sizes = [dataclasses.replace(small, **{way.field: size}) for size in way.sizes]
-    if name in reductions.ONE_ALONE:
-        found = [_from_single_updates(module, one) for one in sizes]
+    if alone:
+        found = [_from_single_updates(module, one, trainings) for one in sizes]
     else:
         found = [_as_it_is(module, one, limit / len(sizes), together=True) for one in sizes]
     return _extrapolated(found, way, getattr(config, way.field), {n: getattr(config, n) for n in found[0].each})
@@ -136,10 +137,7 @@ def _from_single_updates(module: Experiment, config: Any, trainings: int | None 
     """From one update each of two and three seeds, in several trainings one of each; those of four seeds check them."""
     (field,) = update_fields(config)
     few = [_shortest(config, field, seeds) for seeds in (2, 3, 4)]
-    counted = [
-        single_updates.work_of_each(module, one, trainings) if trainings else single_updates.work_of_one(module, one)
-        for one in few
-    ]
+    counted = (single_updates.work_of(module, one, trainings) for one in few)
     two, three, four = (_row(one, together=True) for one in counted)
     told, there = two + 2 * (three - two), four > 0
     missed = float(np.abs(told[there] / four[there] - 1).max())

@@ -72,6 +72,8 @@ class Reduction:
 
 
 REDUCED: dict[str, Reduction] = {
+    # A tree with a node for each prefix, of which there are about n^2 / 2; each is held against each.
+    "nonidentifiability.closing_panel": Reduction(field="longest", degree=4, sizes=(12, 16, 20, 24, 28, 32)),
     # Rows of 2 n + 1 places, one for each n: attention is a cubic polynomial of the largest n, all else has a lower degree.
     "nonidentifiability.rule_extrapolation": Reduction(field="longest", degree=3, sizes=(12, 16, 20, 24, 28)),
     "quanta.exponents": Reduction(field="batch_size", degree=1, sizes=(200, 400, 600)),

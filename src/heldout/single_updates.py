@@ -17,6 +17,11 @@ class _EnoughError(Exception):
     """The update has been counted."""
 
 
+def work_of(module: Experiment, config: Any, trainings: int | None) -> work.Work:
+    """One update's, or of several trainings one update's of each."""
+    return work_of_one(module, config) if trainings is None else work_of_each(module, config, trainings)
+
+
 def work_of_one(module: Experiment, config: Any) -> work.Work:
     """Count the third update of a run that calls ``progress`` after each.
 
