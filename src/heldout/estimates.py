@@ -99,6 +99,10 @@ def _on_the_engine(module: Experiment, config: Any, limit: float) -> Estimate | 
         return None
     except engine_updates.TooLongError as error:
         raise NoEstimateError(str(error)) from error
+    except DataError:  # says nothing of the preset
+        raise
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise NoEstimateError(f"no run with members that are hardly trained: {error}") from error
     made = sum(one.updates for one in found)
     every = sum(one.updates * sum(_row(each, together=False) for each in one.each) for one in found)
     each = {"updates": _work(np.asarray(every) / made)}

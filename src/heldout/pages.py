@@ -83,7 +83,7 @@ def say(module: Experiment, result: xr.Dataset | None, text: str) -> Prose:
     return Prose(fill(text, _numbers(module, result)))
 
 
-_KEPT: dict[tuple[int, str], tuple[list[int], Mapping[str, Number]]] = {}
+_KEPT: dict[tuple[int, str], tuple[list[xr.Variable], Mapping[str, Number]]] = {}
 
 
 def _numbers(module: Experiment, result: Any) -> Mapping[str, Number]:
@@ -93,10 +93,11 @@ def _numbers(module: Experiment, result: Any) -> Mapping[str, Number]:
     """
     if not isinstance(result, xr.Dataset):
         return module.numbers(result)
-    key, holds = (id(result), module.__name__), [id(variable) for variable in result.variables.values()]
+    # Held themselves and not by their ids, which another variable may take over.
+    key, holds = (id(result), module.__name__), list(result.variables.values())
     if key not in _KEPT:
         weakref.finalize(result, _KEPT.pop, key, None)
-    elif _KEPT[key][0] == holds:
+    elif [*map(id, _KEPT[key][0])] == [*map(id, holds)]:
         return _KEPT[key][1]
     _KEPT[key] = holds, module.numbers(result)
     return _KEPT[key][1]

@@ -275,4 +275,5 @@ def test_training_in_bfloat16_moves_the_figures_less_than_another_seed_does() ->
     for claim in word_relations.CLAIMS:
         seeds, full, half = (claim.check(each) for each in (book, same, rounded))
         assert np.isnan(full.value) == np.isnan(half.value), claim.id
-        assert not abs(half.value - full.value) > max(seeds.high - seeds.low, 0.1), claim.id
+        # Half of what seeds differ by, since the whole would let a training pass that bfloat16 had undone; or two answers of 16.
+        assert not abs(half.value - full.value) > max((seeds.high - seeds.low) / 2, 0.15), claim.id

@@ -113,6 +113,16 @@ def test_the_estimate_is_the_engines_where_all_updates_are(monkeypatch: pytest.M
         estimates.estimate(toy, Config(), limit=-1.0)  # type: ignore[arg-type]
 
 
+def test_a_run_that_needs_trained_members_is_no_estimate() -> None:
+    def picky(config: Config, *, device: str, progress: Progress = None) -> None:
+        run(config, device=device, progress=progress)
+        if config != toy.SMOKE:
+            raise ValueError("members: none has learned anything")
+
+    with pytest.raises(estimates.NoEstimateError, match="hardly trained: members: none"):
+        estimates.estimate(SimpleNamespace(run=picky, SMOKE=toy.SMOKE), Config())  # type: ignore[arg-type]
+
+
 def test_both_ways_of_counting_agree() -> None:
     """Modular addition at a size at which the fit to several runs is quick."""
     module = experiment.find("grokking.modular_addition")

@@ -90,4 +90,4 @@ def _loss(part: xr.Dataset) -> xr.DataArray:
 
 def _rounded(values: np.ndarray) -> list[Any]:
     """Three significant digits, as many as are shown: the page stays small."""
-    return np.vectorize(lambda value: float(f"{value:.3g}"))(values).tolist()  # type: ignore[no-any-return]
+    return np.vectorize(lambda value: float(f"{value:.3g}"))(values).tolist()  # type: ignore[no-any-return]  # NumPy types no list
